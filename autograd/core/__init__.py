@@ -1,0 +1,1 @@
+"""The engine: tensors, nodes, declarations, and the sweep."""

@@ -1,0 +1,67 @@
+"""Anomaly mode: stop where the first NaN or Inf appears, and say which operation, module and source line made it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from .. import backend
+from ..errors import AnomalyError
+from .scope import state
+
+_PACKAGES = (str(Path(__file__).parents[1]), str(Path(__file__).parents[2] / "nn"))
+
+
+def source_line() -> str:
+    """Return ``file:line`` of the innermost frame outside the library."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith((*_PACKAGES, "<")):
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def _bad(value: Any) -> int:
+    """The number of non-finite elements."""
+    if isinstance(value, (tuple, list)):
+        return sum(_bad(v) for v in value)
+    if getattr(getattr(value, "dtype", None), "kind", "") not in ("f", "c"):
+        return 0
+    xp = backend.of(value).xp
+    return int(value.size - xp.count_nonzero(xp.isfinite(value)))
+
+
+def watched(op: Any, run: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap an implementation: remember the source line for the node, and refuse a non-finite result of finite inputs."""
+
+    def run_and_check(*args: Any) -> Any:
+        line = source_line()
+        if state.scope is not None:
+            state.scope = state.path.child("", line=line)
+        out = run(*args)
+        count = _bad(out)
+        if count and not _bad(args):
+            size = sum(o.size for o in out) if isinstance(out, tuple) else out.size
+            raise AnomalyError(
+                f"{op.name}: the result has {count} non-finite value{'s' * (count > 1)} of {size} though the inputs are finite"
+                f"{_place(state.path.path)}, called at {line} → check the inputs' range there"
+            )
+        return out
+
+    return run_and_check
+
+
+def check_gradients(node: Any, incoming: Any, gradients: Any) -> None:
+    """Refuse a non-finite gradient that a rule made from a finite one."""
+    count = _bad([g for g in gradients if g is not None])
+    if count and not _bad(incoming):
+        raise AnomalyError(
+            f"{node.op.name}: its gradient rule made {count} non-finite value{'s' * (count > 1)} from finite ones"
+            f"{_place(node.scope.path)}, recorded at {node.scope.line or 'a line unknown: switch anomaly mode on before the forward pass'}"
+            " → check the saved values there"
+        )
+
+
+def _place(path: str) -> str:
+    return f" in {path}" if path else ""

@@ -1,0 +1,151 @@
+"""Composites: functions of primitives that are written once, readably, and for which a kernel may stand in.
+
+The definition is what is drawn, differentiated twice and tested. A kernel computes the same thing in one node.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .. import backend, kernels
+from ..config import switches, use_kernels
+from ..errors import AutogradError
+from .contract import Contract
+from .node import Node
+from .primitive import elementwise
+from .scope import enable_grad, next_seq, scope, state
+from .sweep import make, sweep
+from .tensor import Tensor, as_array
+
+composites: dict[str, Composite] = {}
+
+
+class Composite:
+    """The declaration of a composite; see ``composite``."""
+
+    def __init__(self, definition: Callable[..., Any], contract: str, label: str, source: str, cases: Sequence[Any], domain: Any) -> None:
+        self.name = definition.__name__
+        self.definition = definition
+        self.contract = Contract.parse(contract)
+        self.label, self.source, self.cases, self.domain = label or self.name, source, tuple(cases), dict(domain or {})
+        self.signature = inspect.signature(definition)
+        names = list(self.signature.parameters)
+        self.inputs = [o.name for o in self.contract.inputs]
+        if names[: len(self.inputs)] != self.inputs:
+            raise AutogradError(f"{self.name}: the contract names {self.inputs} but the definition takes {names} → use one order")
+        self.params = {n: p.default for n, p in self.signature.parameters.items() if n not in self.inputs}
+        self.saved_names = (*self.inputs, "residuals")
+        self.plans: dict[Any, Any] = {}
+
+    def kernel_for(self, values: dict[str, Any]) -> Any:
+        """Return the kernel that serves these arguments, or None for the definition."""
+        first = next(v for n, v in values.items() if n in self.inputs and isinstance(v, Tensor))
+        kind = type(first.data)
+        offers = kernels.offers(self.name, kind)
+        if not offers or not switches.kernels:
+            return None
+        arrays = [_raw(values[n]) for n in self.inputs]
+        params = tuple(v for n, v in values.items() if n not in self.inputs)
+        shapes = tuple([None if a is None else a.shape for a in arrays])
+        key = (kind, shapes, tuple([None if a is None else a.dtype for a in arrays]), params)
+        if key not in self.plans:
+            spec = kernels.Spec(shapes, key[2], dict(zip(self.params, params, strict=True)))
+            self.plans[key] = kernels.choose(offers, spec)[0]
+        return self.plans[key]
+
+    def record(self, kernel: Any, values: dict[str, Any]) -> Tensor:
+        """Run a kernel, and record it as one node if anything needs a gradient."""
+        inputs = [values[n] for n in self.inputs]
+        params = tuple(v for n, v in values.items() if n not in self.inputs)
+        out, residuals = kernel.forward(*[_raw(x) for x in inputs], *params)
+        tensor = make(as_array(out), None)
+        parents = tuple([x.node if isinstance(x, Tensor) else None for x in inputs])
+        if state.scope is not None and any(p is not None for p in parents):
+            tensor.node = node = Node()
+            node.op, node.parents, node.params = self, parents, params  # type: ignore[assignment]
+            node.saved = (*[_raw(x) for x in inputs], (kernel, residuals))
+            node.shape, node.dtype, node.scope, node.seq = tensor.shape, tensor.dtype, state.scope, next_seq()
+        return tensor
+
+    def lift(self, node: Any, wrap: Callable[[Any, Any], Any]) -> tuple[Any, ...]:
+        """Return the saved inputs as tensors of the graph."""
+        return (*[wrap(a, p) for a, p in zip(node.saved[:-1], node.parents, strict=True)], None)
+
+    def pull(self, g: Any, parents: Any, saved: tuple[Any, ...], params: tuple[Any, ...]) -> Sequence[Any]:
+        """The kernel's own backward pass; for a graph of the gradient, the definition is run and differentiated."""
+        *inputs, kept = saved
+        wanted = [p is not None for p in parents]
+        if kept is not None:
+            kernel, residuals = kept
+            return kernel.backward(g, wanted, inputs, residuals, *params)  # type: ignore[no-any-return]
+        with use_kernels(False):
+            return differentiate(lambda xs: self.definition(*xs, *params), inputs, wanted, g)
+
+    def __repr__(self) -> str:
+        return f"<composite {self.name} {self.contract.text}>"
+
+
+def composite(
+    contract: str, *, label: str = "", source: str = "", cases: Sequence[Any] = ({},), domain: Any = None
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Declare a function of the library's operations as a composite of its own name.
+
+    It marks its part of the graph with a scope of that name, and lets a kernel registered under it stand in. A kernel has
+    ``forward(*inputs, *params)``, which returns the result and residuals, and ``backward(g, wanted, inputs, residuals,
+    *params)``, which returns a gradient for each wanted input and None for the others, on arrays.
+
+    Args:
+        contract: the inputs, in the definition's order; the definition's other arguments are parameters.
+        label: the diagram's label; the name if empty.
+        source: where it comes from.
+        cases: parameters and sizes to test with, as for ``primitive``.
+        domain: for an input the interval or word, as for ``primitive``.
+
+    >>> import autograd
+    >>> @composite("x: ... D")
+    ... def normalise_example(x):
+    ...     return x / autograd.sqrt((x * x).sum(axis=-1, keepdims=True))
+    >>> normalise_example(autograd.tensor([3.0, 4.0]))
+    tensor([0.6, 0.8])
+    """
+
+    def declare(definition: Callable[..., Any]) -> Callable[..., Any]:
+        declared = Composite(definition, contract, label, source, cases, domain)
+        composites[declared.name] = declared
+
+        @functools.wraps(definition)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if kernels.offered(declared.name) and any([isinstance(a, Tensor) for a in args]):
+                bound = declared.signature.bind(*args, **kwargs)
+                bound.apply_defaults()
+                kernel = declared.kernel_for(bound.arguments)
+                if kernel is not None:
+                    return declared.record(kernel, bound.arguments)
+            with scope(declared.name):
+                return definition(*args, **kwargs)
+
+        call.op = declared  # type: ignore[attr-defined]
+        return call
+
+    return declare
+
+
+identity = elementwise("identity", "x", forward=lambda x: x, deriv={"x": 1}, doc="The input itself, as a node of its own: y = x.")
+
+
+def differentiate(f: Callable[[list[Any]], Tensor], inputs: Sequence[Any], wanted: Sequence[bool], g: Tensor) -> list[Any]:
+    """Return the gradients of ``f(inputs)`` with respect to the wanted inputs, as tensors of the inputs' graph."""
+    with enable_grad():
+        own = [identity(x) if want else x for x, want in zip(inputs, wanted, strict=True)]
+        out = f(own)
+        if out.node is None:
+            return [None] * len(own)
+        found = sweep({out.node: g}, keep=True, graph=True, wanted={x.node for x, want in zip(own, wanted, strict=True) if want})
+    return [found.get(x.node) if want else None for x, want in zip(own, wanted, strict=True)]
+
+
+def _raw(x: Any) -> Any:
+    return x.data if isinstance(x, Tensor) else x

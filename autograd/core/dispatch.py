@@ -1,0 +1,282 @@
+"""From a declaration to a fast Python function: the source of the dispatcher and of the gradient rules' caller.
+
+A dispatcher unwraps tensors, looks the implementation up by array type and, if anything needs a gradient, records one node.
+It is written out per operation, like a dataclass's ``__init__``, because loops over inputs would cost more than the
+operation itself. ``multiply.source`` shows what was compiled.
+"""
+
+from __future__ import annotations
+
+import inspect
+import linecache
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import backend, errors
+from .node import Node
+from .scope import next_seq, state
+from .tensor import Tensor, as_array
+
+if TYPE_CHECKING:
+    from .primitive import Primitive
+
+DISPATCHER = """\
+def {name}({signature}):
+    tensors = False
+{unwrap}{prepare}    try:
+        out = impls[type({first})]({call})
+    except AutogradError:
+        raise
+    except Exception as error:
+        raise explain(op, error, {inputs}, {params}) from error
+    if not tensors:
+        return out
+{wrap}"""
+
+UNWRAP = """\
+    if isinstance({x}, Tensor):
+        node_{x} = {x}.node
+        {x} = {x}.data
+        tensors = True
+    else:
+        node_{x} = None
+"""
+
+UNWRAP_SEQUENCE = """\
+    nodes_{x} = tuple([x.node if isinstance(x, Tensor) else None for x in {x}])
+    tensors = any([isinstance(x, Tensor) for x in {x}])
+    {x} = tuple([x.data if isinstance(x, Tensor) else x for x in {x}])
+"""
+
+ONE = """\
+    if type(out) is not ndarray:
+        out = as_array(out)
+    tensor = new(Tensor)
+    tensor.data = out
+    scope = state.scope
+    if {constant} or scope is None:
+        tensor.node = None
+        return tensor
+    tensor.node = node = new(Node)
+    node.op = op
+    node.parents = {parents}
+    node.saved = {saved}
+    node.params = {params}
+    node.shape = out.shape
+    node.dtype = out.dtype
+    node.scope = scope
+    node.seq = next_seq()
+    return tensor
+"""
+
+CONSTANT = """\
+    return constants(out)
+"""
+
+SEVERAL = """\
+    if {constant} or state.scope is None:
+        return constants(out)
+    return record_several(op, out, {parents}, {saved}, {params})
+"""
+
+PULL = """\
+def pull(g, parents, saved, params):
+{nodes}{saved}{params}    return {rules}
+"""
+
+_SCALARS = (int, float, bool, type(None), str)
+
+
+def _tuple(names: list[str] | tuple[str, ...]) -> str:
+    return "(" + ", ".join(names) + ("," if len(names) == 1 else "") + ")"
+
+
+def _compile(name: str, kind: str, source: str, namespace: dict[str, Any]) -> Callable[..., Any]:
+    filename = f"<{kind} of {name}>"
+    linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)  # tracebacks show the lines
+    exec(compile(source, filename, "exec"), namespace)
+    function: Callable[..., Any] = namespace[name if kind == "dispatcher" else "pull"]
+    return function
+
+
+def build_dispatcher(op: Primitive) -> Callable[..., Any]:
+    """Compile the function that users call."""
+    inputs = [o.name for o in op.contract.inputs]
+    params = list(op.params)
+    namespace: dict[str, Any] = {
+        "op": op, "impls": op.impls, "explain": explain, "AutogradError": errors.AutogradError, "Tensor": Tensor, "Node": Node,
+        "state": state, "new": object.__new__, "next_seq": next_seq, "ndarray": np.ndarray, "as_array": as_array,
+        "constants": constants, "record_several": record_several, "prepare": op.prepare,
+    }  # fmt: skip
+    signature = list(inputs)
+    for name, default in op.params.items():
+        if default is REQUIRED:
+            signature.append(name)
+        elif isinstance(default, _SCALARS):
+            signature.append(f"{name}={default!r}")
+        else:
+            namespace[f"default_{name}"] = default
+            signature.append(f"{name}=default_{name}")
+    variadic = op.contract.variadic
+    first = inputs[0]
+    unwrap = UNWRAP_SEQUENCE if variadic else UNWRAP
+    nodes = [f"node_{x}" for x in op.rules] if not variadic else []
+    fill = {
+        "constant": f"nodes_{first}.count(None) == len(nodes_{first})" if variadic else " and ".join(f"{n} is None" for n in nodes),
+        "parents": f"nodes_{first}" if variadic else _tuple([f"node_{x}" for x in inputs]),
+        "saved": _tuple([_saved_expression(op, name) for name in op.saved_names]),
+        "params": _tuple(params),
+    }
+    tail = CONSTANT if not op.rules else SEVERAL if len(op.contract.outputs) > 1 else ONE
+    source = DISPATCHER.format(
+        name=op.name, signature=", ".join(signature),
+        unwrap="".join(unwrap.format(x=x) for x in inputs),
+        prepare=f"    {_tuple(params)} = prepare({', '.join(inputs + params)})\n" if op.prepare else "",
+        first=f"{first}[0] if {first} else None" if variadic else first,
+        call=", ".join(inputs + params), inputs=_tuple(inputs), params=_tuple(params), wrap=tail.format(**fill),
+    )  # fmt: skip
+    function = _compile(op.name, "dispatcher", source, namespace)
+    function.source = source  # type: ignore[attr-defined]
+    return function
+
+
+def _saved_expression(op: Primitive, name: str) -> str:
+    """Save an array only if an input whose rule names it needs a gradient."""
+    value = f"{name[:-6]}.shape" if name.endswith("_shape") else name
+    if op.contract.variadic:
+        return f"[x.shape for x in {op.contract.inputs[0].name}]" if name.endswith("_shape") else value
+    users = [x for x, names in op.rule_names.items() if name in names]
+    if name == "out" or name.endswith("_shape") or len(users) == len(op.contract.inputs):
+        return value
+    return f"{value} if {' or '.join(f'node_{x} is not None' for x in users)} else None"
+
+
+def build_pull(op: Primitive) -> Callable[..., Any]:
+    """Compile the function that calls the rules: the gradients of all inputs that have a parent node."""
+    inputs = [o.name for o in op.contract.inputs]
+    namespace: dict[str, Any] = {f"rule_{x}": rule for x, rule in op.rules.items()}
+    namespace |= {f"deriv_{x}": deriv for x, deriv in op.deriv.items()}
+
+    def unpack(names: list[str] | tuple[str, ...], of: str) -> str:
+        return f"    {_tuple([f'{n}_' for n in names])} = {of}\n" if names else ""
+
+    calls = []
+    for x in inputs:
+        call = _rule_call(op, x)
+        calls.append("None" if x not in op.rules else call if op.contract.variadic or len(inputs) == 1 else f"None if node_{x} is None else {call}")
+    source = PULL.format(
+        nodes="" if op.contract.variadic or len(inputs) == 1 else f"    {_tuple([f'node_{x}' for x in inputs])} = parents\n",
+        saved=unpack(op.saved_names, "saved"),
+        params=unpack(list(op.params), "params") if any(n in op.params for ns in op.rule_names.values() for n in ns) else "",
+        rules=calls[0] if op.contract.variadic else _tuple(calls),
+    )
+    return _compile(op.name, "pull", source, namespace)
+
+
+def _rule_call(op: Primitive, x: str) -> str:
+    """The rule as an expression: the chain rule written out for elementwise operations, otherwise a call."""
+    values = [f"{n}_" for n in op.rule_names.get(x, ())]
+    deriv = op.deriv.get(x)
+    if deriv is None:
+        return f"rule_{x}({', '.join(['g', *values])})"
+    if callable(deriv):
+        return f"g * deriv_{x}({', '.join(values)})"
+    return {1: "g", -1: "-g"}.get(deriv, f"g * {deriv!r}")
+
+
+class Required:
+    """Marks a parameter that has no default."""
+
+    def __repr__(self) -> str:
+        return "<required>"
+
+
+REQUIRED: Any = Required()
+
+
+def constants(out: Any) -> Any:
+    """Wrap a result, or a tuple of results, that nothing is recorded for."""
+    if isinstance(out, tuple):
+        return tuple(constants(o) for o in out)
+    tensor = object.__new__(Tensor)
+    tensor.data, tensor.node = as_array(out), None
+    return tensor
+
+
+def record_several(op: Any, out: tuple[Any, ...], parents: Any, saved: Any, params: Any) -> tuple[Tensor, ...]:
+    """Record an operation with several outputs: one node for it and, for each differentiable output, one that picks it."""
+    out = tuple(as_array(o) for o in out)
+    node = Node()
+    node.op, node.parents, node.params, node.seq = op, parents, params, next_seq()
+    node.saved = tuple(out[op.output_index[s]] if isinstance(s, str) else s for s in saved)
+    node.shape, node.dtype = tuple([o.shape for o in out]), tuple([o.dtype for o in out])
+    node.scope = state.scope or state.path
+    results = []
+    for i, array in enumerate(out):
+        tensor = object.__new__(Tensor)
+        tensor.data, tensor.node = array, None
+        if array.dtype.kind == "f":
+            tensor.node = pick = Node()
+            pick.op, pick.parents, pick.saved, pick.params = PICK, (node,), (), (i,)
+            pick.shape, pick.dtype, pick.scope, pick.seq = array.shape, array.dtype, node.scope, next_seq()
+        results.append(tensor)
+    return tuple(results)
+
+
+class Pick:
+    """The pseudo-operation that takes one output of an operation with several; the sweep gathers its gradients."""
+
+    name = "pick"
+    label = ""
+
+
+PICK: Any = Pick()
+
+
+def explain(op: Any, error: Exception, inputs: tuple[Any, ...], params: tuple[Any, ...]) -> Exception:
+    """Say in the contract's words why the array library refused."""
+    if isinstance(error, (MemoryError, RecursionError)):
+        return error
+    arrays = tuple(inputs[0]) if op.contract.variadic else inputs
+    names = [o.name for o in op.contract.inputs] if not op.contract.variadic else [f"{op.contract.inputs[0].name}[{i}]" for i in range(len(arrays))]
+    known = [(n, a) for n, a in zip(names, arrays, strict=True) if backend.is_array(type(a))]
+    devices = {backend.of(a).device_of(a) for _, a in known}
+    if len(devices) > 1:
+        held = ", ".join(f"{n} on {backend.of(a).device_of(a)!r}" for n, a in known)
+        return errors.DeviceError(f"{op.name}: {held} → move them to one device with .to(device)")
+    wrong = [(n, a) for n, a in zip(names, arrays, strict=True) if not _is_number(a)]
+    if wrong:
+        name, value = wrong[0]
+        kind = getattr(value, "dtype", type(value).__name__)
+        return errors.DTypeError(f"{op.name}: {name} is {kind} ({_short(value)}) but numbers are needed → convert it with tensor(...)")
+    try:
+        op.contract.check(op.name, [np.shape(a) for a in arrays] if len(known) < len(arrays) else [a.shape for a in arrays], dict(zip(op.params, params, strict=True)))
+    except errors.ShapeError as shape_error:
+        return shape_error
+    got = ", ".join(f"{n} {getattr(a, 'dtype', type(a).__name__)}{np.shape(a) if not hasattr(a, 'shape') else a.shape}" for n, a in zip(names, arrays, strict=True))
+    given = "".join(f", {k}={v!r}" for k, v in zip(op.params, params, strict=True))
+    kind = next(k for base, k in _KINDS if isinstance(error, base))
+    return kind(f"{op.name}: {error}; got {got}{given}")  # the library's own words, with what it was given
+
+
+_KINDS: tuple[tuple[type[Exception], type[errors.AutogradError]], ...] = (
+    (np.linalg.LinAlgError, errors.DomainError), (IndexError, errors.IndexingError), (TypeError, errors.DTypeError),
+    (ValueError, errors.ShapeError), (Exception, errors.AutogradError),
+)  # fmt: skip
+
+
+def _is_number(value: Any) -> bool:
+    kind = getattr(getattr(value, "dtype", None), "kind", None)
+    return kind in "biufc" if kind else isinstance(value, (bool, int, float, complex, list, tuple))
+
+
+def _short(value: Any) -> str:
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def names_of(function: Callable[..., Any], skip: int = 0) -> tuple[str, ...]:
+    """Return the argument names of ``function`` after the first ``skip``."""
+    return tuple(inspect.signature(function).parameters)[skip:]

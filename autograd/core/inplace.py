@@ -1,0 +1,61 @@
+"""In-place writes: what was overwritten when, so that a graph that still needs the old value says so.
+
+A write stamps the memory with a creation number. A sweep that meets a saved array whose memory was stamped after its node
+was made refuses. Recording an operation costs nothing for this; a sweep only looks when something was written since its
+oldest node.
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+import numpy as np
+
+from ..errors import GraphError
+from .scope import next_seq
+
+_writes: dict[int, tuple[weakref.ref[Any], int]] = {}
+_last = 0
+
+
+def _memory(array: Any) -> Any:
+    """The array that owns the memory which ``array`` looks at."""
+    while isinstance(getattr(array, "base", None), type(array)):
+        array = array.base
+    return array
+
+
+def stamp(array: Any) -> None:
+    """Remember that the memory of ``array`` was just written to."""
+    global _last
+    owner = _memory(array)
+    if isinstance(owner, np.generic):
+        return
+    key = id(owner)
+    _last = next_seq()
+    _writes[key] = (weakref.ref(owner, lambda _: _writes.pop(key, None)), _last)
+
+
+def written_since(seq: int) -> bool:
+    """Return whether anything at all was written after creation number ``seq``."""
+    return _last > seq
+
+
+def check(node: Any) -> None:
+    """Raise ``GraphError`` if an array that ``node`` saved was written to after the node was made."""
+    for name, value in zip(node.op.saved_names, node.saved, strict=True):
+        for array in value if isinstance(value, (list, tuple)) else (value,):
+            if not hasattr(array, "dtype"):
+                continue
+            owner = _memory(array)
+            write = _writes.get(id(owner))
+            if write is not None and write[0]() is owner and write[1] > node.seq:
+                where = f" in {node.scope.path}" if node.scope.path else ""
+                raise GraphError(
+                    f"{node.op.name}{where}: its input {name!r} of shape {array.shape} was written to in place after it was used, "
+                    "but the gradient needs the old value → write to a copy, or run backward() before writing"
+                    if name != "out"
+                    else f"{node.op.name}{where}: its result of shape {array.shape} was written to in place, but the gradient "
+                    "needs the old value → write to a copy, or run backward() before writing"
+                )

@@ -1,0 +1,103 @@
+"""The register of kernels, and the planner that checks a call once and remembers what serves it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import DTypeError
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a plan may look at: shapes and element types of the inputs, and the parameters by name."""
+
+    shapes: tuple[Shape, ...]
+    dtypes: tuple[Any, ...]
+    params: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A kernel: its name, its rank among the others, and its plan."""
+
+    name: str
+    priority: int
+    plan: Callable[[Spec], Callable[..., Any] | None]
+
+
+_offers: dict[tuple[str, type], list[Offer]] = {}
+_offered: set[str] = set()
+listeners: list[Callable[[str], None]] = []  # told the operation's name when a kernel is registered
+
+
+def register(
+    op: str, array_type: type, plan: Callable[[Spec], Callable[..., Any] | None], *, name: str, priority: int = 0
+) -> None:
+    """Offer a kernel for the operation or composite ``op`` on arrays of ``array_type``."""
+    known = _offers.setdefault((op, array_type), [])
+    known.append(Offer(name, priority, plan))
+    _offered.add(op)
+    known.sort(key=lambda offer: -offer.priority)
+    for listener in listeners:
+        listener(op)
+
+
+def offers(op: str, array_type: type) -> Sequence[Offer]:
+    """Return the kernels for ``op`` on arrays of ``array_type``, best first."""
+    return _offers.get((op, array_type), ())
+
+
+def offered(op: str) -> bool:
+    """Return whether there is a kernel for ``op`` on any array type."""
+    return op in _offered
+
+
+def choose(available: Sequence[Offer], spec: Spec) -> tuple[Callable[..., Any] | None, list[str]]:
+    """Return the first callable that a plan gives, or None, and what each kernel said."""
+    said = []
+    for offer in available:
+        run = offer.plan(spec)
+        said.append(f"{offer.name}: {'chosen' if run else 'does not serve this case'}")
+        if run is not None:
+            return run, said
+    return None, said
+
+
+class Planner:
+    """Checks a call against the contract and chooses its kernel, once per spec."""
+
+    def __init__(self, op: Any, available: Sequence[Offer], reference: Callable[..., Any]) -> None:
+        self.op, self.available, self.reference = op, available, reference
+        self.count = len(op.contract.inputs)
+        self.cache: dict[Any, Callable[..., Any]] = {}
+
+    def __call__(self, *args: Any) -> Any:
+        arrays, params = args[: self.count], args[self.count :]
+        try:
+            key = (tuple([a.shape for a in arrays]), tuple([a.dtype for a in arrays]), params)
+        except AttributeError:
+            self._refuse(arrays)
+        run = self.cache.get(key)
+        if run is None:
+            run = self.cache[key] = self.plan(*key)
+        return run(*args)
+
+    def plan(self, shapes: tuple[Shape, ...], dtypes: tuple[Any, ...], params: tuple[Any, ...]) -> Callable[..., Any]:
+        """Check the shapes, then take the first kernel that serves them."""
+        named = dict(zip(self.op.params, params, strict=True))
+        sizes = self.op.contract.check(self.op.name, shapes, named)
+        if self.op.dims is not None:
+            self.op.dims(sizes, named)
+        run, _ = choose(self.available, Spec(shapes, dtypes, named))
+        return run or self.reference
+
+    def _refuse(self, arrays: tuple[Any, ...]) -> None:
+        for operand, array in zip(self.op.contract.inputs, arrays, strict=True):
+            if not hasattr(array, "dtype"):
+                raise DTypeError(
+                    f"{self.op.name}: {operand.name} is a {type(array).__name__} but an array is needed → tensor({operand.name})"
+                )

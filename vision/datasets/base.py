@@ -16,10 +16,11 @@ class LabelledImages:
     Raises `ShapeError` when the two differ in length.
 
     >>> ds = LabelledImages(np.zeros((3, 2, 2), np.uint8), np.array([4, 5, 6]), classes=("a", "b"))
-    >>> len(ds), ds[1][1], ds[[0, 2]][1].tolist(), ds[-2:][0].shape
+    >>> len(ds), int(ds[1][1]), ds[[0, 2]][1].tolist(), ds[-2:][0].shape
     (3, 5, [4, 6], (2, 2, 2))
     """
 
+    whole_batches: ClassVar[bool] = True  # a data loader may index with an array
     classes: tuple[str, ...] = ()
     mean: ClassVar[tuple[float, ...]] = ()
     std: ClassVar[tuple[float, ...]] = ()

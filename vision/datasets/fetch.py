@@ -14,6 +14,7 @@ import tarfile
 import tempfile
 import threading
 import urllib.request
+import uuid
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -110,12 +111,11 @@ def store(chunks: Iterable[bytes], file: RemoteFile, folder: Path) -> Path:
     Raises `SourceError` when size or checksum differ, `DataError` when the disk does not take it; neither leaves
     anything behind.
     """
-    temporary = None
+    temporary = folder / f".{file.name}.{uuid.uuid4().hex}.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{file.name}.", suffix=".part", dir=folder)
         size, hasher = 0, file.hasher()
-        with os.fdopen(handle, "wb") as out:
+        with temporary.open("xb") as out:
             for chunk in chunks:
                 size += len(chunk)
                 if size > file.size:
@@ -127,16 +127,14 @@ def store(chunks: Iterable[bytes], file: RemoteFile, folder: Path) -> Path:
             out.flush()
             os.fsync(out.fileno())
         os.replace(temporary, folder / file.name)
-        temporary = None
     except OSError as error:
         raise DataError(
             f"fetch: cannot write {file.name} ({file.size:,} bytes) into {folder}: {error.strerror or error} "
             "→ free some space or set UNFOLDGRAD_DATA to another folder"
         ) from error
     finally:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
     return folder / file.name
 
 
@@ -301,14 +299,14 @@ def _open(url: str) -> Any:
         try:
             request = urllib.request.Request(url, headers={"User-Agent": "unfoldgrad"})
             answer.append(urllib.request.urlopen(request, timeout=CONNECT_SECONDS))
-        except Exception as error:
-            answer.append(error)
+        except Exception as error:  # only its words: its traceback would keep the socket open
+            answer.append(SourceError(str(error).removeprefix("<urlopen error ").removesuffix(">")))
 
     thread = threading.Thread(target=ask, daemon=True)  # resolving a name has no timeout of its own
     thread.start()
     thread.join(CONNECT_SECONDS)
     if not answer:
         raise SourceError(f"no answer within {CONNECT_SECONDS:g} s")
-    if isinstance(answer[0], Exception):
-        raise SourceError(str(answer[0])) from answer[0]
+    if isinstance(answer[0], SourceError):
+        raise answer[0]
     return answer[0]

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -29,6 +29,8 @@ class ImageFolder:
     Raises `DataError` when `root` has no pictures or a picture cannot be decoded; `ShapeError` for a batch of mixed
     sizes; `ImportError` when Pillow is missing.
     """
+
+    whole_batches: ClassVar[bool] = True  # a data loader may index with an array
 
     def __init__(
         self,

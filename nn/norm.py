@@ -1,0 +1,232 @@
+"""Normalisation: batch, layer, group, and local response."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import autograd
+from autograd import Tensor
+from autograd.errors import DomainError
+from nn.module import Module, Parameter
+from nn.shape import count
+
+
+def _affine(shape: tuple[int, ...], wanted: bool, fill: float, device: str | None, dtype: Any) -> Parameter | None:
+    return Parameter(autograd.full(shape, fill, dtype=dtype, device=device)) if wanted else None
+
+
+class _BatchNorm(Module):
+    """Batch normalisation over every axis but the channels."""
+
+    ranks: ClassVar[tuple[int, ...]]
+    letters: ClassVar[str]
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        device: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        self.num_features, self.eps, self.momentum = count("num_features", num_features), eps, momentum
+        self.affine, self.track_running_stats = affine, track_running_stats
+        self.weight = _affine((num_features,), affine, 1.0, device, dtype)
+        self.bias = _affine((num_features,), affine, 0.0, device, dtype)
+        self.running_mean: Tensor | None
+        self.running_var: Tensor | None
+        self.num_batches_tracked: Tensor | None
+        for name in ("running_mean", "running_var", "num_batches_tracked"):
+            self.register_buffer(name, None)
+        if track_running_stats:
+            self.running_mean = autograd.zeros((num_features,), dtype=dtype, device=device)
+            self.running_var = autograd.ones((num_features,), dtype=dtype, device=device)
+            self.num_batches_tracked = autograd.zeros((), dtype="int64", device=device)
+
+    def reset_running_stats(self) -> None:
+        """Forget what was seen: mean 0, variance 1, no batches."""
+        if self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None:
+            self.running_mean = autograd.zeros_like(self.running_mean)
+            self.running_var = autograd.ones_like(self.running_var)
+            self.num_batches_tracked = autograd.zeros_like(self.num_batches_tracked)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the normalised x; in training mode also move the running statistics."""
+        self._check(x)
+        if not self.training and self.running_mean is not None and self.running_var is not None:
+            return autograd.batch_norm(x, self.weight, self.bias, self.running_mean, self.running_var, self.eps)
+        axes = (0, *range(2, x.ndim))
+        samples = x.size // self.num_features
+        if self.training and samples < 2:
+            raise self.shape_error(
+                f"x has shape {tuple(x.shape)}: {samples} value per channel has no variance, expected at least 2; "
+                "give a larger batch, or call eval()"
+            )
+        mean, var = x.mean(axis=axes), x.var(axis=axes)
+        if self.training and self.running_mean is not None:
+            self._track(mean.detach(), var.detach() * (samples / (samples - 1)))
+        return autograd.batch_norm(x, self.weight, self.bias, mean, var, self.eps)
+
+    def _track(self, mean: Tensor, var: Tensor) -> None:
+        """Replace the running statistics, never overwrite them: a graph may have saved the old ones."""
+        assert self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None
+        self.num_batches_tracked = self.num_batches_tracked + 1
+        rate = 1.0 / self.num_batches_tracked.item() if self.momentum is None else self.momentum
+        dtype = self.running_mean.dtype
+        self.running_mean = self.running_mean * (1.0 - rate) + mean.to(dtype) * rate
+        self.running_var = self.running_var * (1.0 - rate) + var.to(dtype) * rate
+
+    def _check(self, x: Tensor) -> None:
+        shape = tuple(x.shape)
+        if len(shape) not in self.ranks:
+            raise self.shape_error(
+                f"x has shape {shape}: {len(shape)} axes, expected {self.letters}; use x.reshape(...)"
+            )
+        if shape[1] != self.num_features:
+            last = f"the last axis is {shape[-1]} — is x NHWC? use x.transpose(0, {len(shape) - 1}, ...)"
+            hint = last if shape[-1] == self.num_features else f"build the layer with num_features={shape[1]}"
+            raise self.shape_error(f"x has shape {shape}: C={shape[1]} but num_features={self.num_features}; {hint}")
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
+            f"track_running_stats={self.track_running_stats}"
+        )
+
+
+class BatchNorm1d(_BatchNorm):
+    """Batch normalisation of features or sequences (Ioffe & Szegedy 2015, alg. 1).
+
+    y = w · (x − mean) / √(var + eps) + b, with the statistics of each channel: in training the batch's, afterwards
+    running = (1 − momentum) · running + momentum · batch (variance unbiased; momentum None: the mean of all batches).
+    Shapes: x (N, C) or (N, C, L) → the same; weight, bias (C).
+
+    Raises:
+        ShapeError: for another rank or C, or in training when a channel has a single value.
+
+    >>> BatchNorm1d(3)(autograd.ones((4, 3))).numpy().max().item()
+    0.0
+    """
+
+    ranks, letters = (2, 3), "2 (N C) or 3 (N C L)"
+
+
+class BatchNorm2d(_BatchNorm):
+    """Batch normalisation of images (Ioffe & Szegedy 2015, alg. 2): each channel over the batch and all places.
+
+    Shapes: x (N, C, H, W) → the same; weight, bias (C). See `BatchNorm1d`.
+
+    Raises:
+        ShapeError: for another rank or C, or in training when a channel has a single value.
+
+    >>> BatchNorm2d(3).eval()(autograd.ones((4, 3, 2, 2))).shape
+    (4, 3, 2, 2)
+    """
+
+    ranks, letters = (4,), "4 (N C H W)"
+
+
+class LayerNorm(Module):
+    """Normalise each sample over its last axes (Ba et al. 2016): y = w · (x − mean) / √(var + eps) + b.
+
+    Shapes: x (..., *normalized_shape) → the same; weight, bias normalized_shape.
+
+    Raises:
+        ShapeError: when x does not end in normalized_shape.
+
+    >>> LayerNorm(4)(autograd.ones((2, 4))).shape
+    (2, 4)
+    """
+
+    def __init__(
+        self,
+        normalized_shape: int | Sequence[int],
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
+        device: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        self.normalized_shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+        self.eps, self.elementwise_affine = eps, elementwise_affine
+        self.weight = _affine(self.normalized_shape, elementwise_affine, 1.0, device, dtype)
+        self.bias = _affine(self.normalized_shape, elementwise_affine and bias, 0.0, device, dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the normalised x."""
+        axes = len(self.normalized_shape)
+        if tuple(x.shape)[-axes:] != self.normalized_shape:
+            raise self.shape_error(
+                f"x has shape {tuple(x.shape)}, which does not end in normalized_shape={self.normalized_shape}; "
+                f"build the layer with normalized_shape={tuple(x.shape)[-axes:]}"
+            )
+        return autograd.layer_norm(x, self.weight, self.bias, tuple(range(-axes, 0)), self.eps)
+
+    def extra_repr(self) -> str:
+        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
+
+
+class GroupNorm(Module):
+    """Normalise each sample over groups of channels and all places (Wu & He 2018).
+
+    Shapes: x (N, C, …) → the same; weight, bias (C).
+
+    Raises:
+        DomainError: when num_groups does not divide num_channels.
+        ShapeError: when x has another number of channels.
+
+    >>> GroupNorm(2, 4)(autograd.ones((1, 4, 3, 3))).shape
+    (1, 4, 3, 3)
+    """
+
+    def __init__(
+        self,
+        num_groups: int,
+        num_channels: int,
+        eps: float = 1e-5,
+        affine: bool = True,
+        device: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        self.num_groups, self.num_channels = count("num_groups", num_groups), count("num_channels", num_channels)
+        if num_channels % num_groups:
+            raise DomainError(f"GroupNorm: num_channels={num_channels} is not divisible by num_groups={num_groups}")
+        self.eps, self.affine = eps, affine
+        self.weight = _affine((num_channels,), affine, 1.0, device, dtype)
+        self.bias = _affine((num_channels,), affine, 0.0, device, dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the normalised x."""
+        shape = tuple(x.shape)
+        if len(shape) < 2 or shape[1] != self.num_channels:
+            raise self.shape_error(
+                f"x has shape {shape}, but num_channels={self.num_channels}; expected (N, {self.num_channels}, ...)"
+            )
+        return autograd.group_norm(x, self.weight, self.bias, self.num_groups, self.eps)
+
+    def extra_repr(self) -> str:
+        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"
+
+
+class LocalResponseNorm(Module):
+    """Divide each value by the activity of its neighbouring channels (Krizhevsky et al. 2012, sec. 3.3).
+
+    y_c = x_c / (k + alpha/size · Σ x_j²)^beta, j over the `size` channels around c; alpha/size is the paper's alpha.
+    Shapes: x (N, C, …) → the same.
+
+    >>> LocalResponseNorm(5)(autograd.zeros((1, 8, 2, 2))).shape
+    (1, 8, 2, 2)
+    """
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
+        self.size, self.alpha, self.beta, self.k = count("size", size), alpha, beta, k
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the normalised x."""
+        return autograd.local_response_norm(x, self.size, self.alpha, self.beta, self.k)
+
+    def extra_repr(self) -> str:
+        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"

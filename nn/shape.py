@@ -1,0 +1,84 @@
+"""What layers ask of their arguments: sizes that are numbers or tuples, and inputs of the right rank and channels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from operator import index
+
+from autograd import Tensor
+from autograd.errors import DomainError
+from nn.module import Module
+
+AXES = {1: "N C L", 2: "N C H W", 3: "N C D H W"}
+
+
+def sizes(name: str, value: int | Sequence[int], dims: int, least: int = 1) -> tuple[int, ...]:
+    """Return `value` as one integer per dimension, each at least `least`.
+
+    Raises:
+        DomainError: if the length, the type or a value does not fit.
+
+    >>> sizes("kernel_size", 3, 2)
+    (3, 3)
+    """
+    values = tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else (value,) * dims
+    if len(values) != dims:
+        raise DomainError(f"{name} is {value!r}: {len(values)} values, expected {dims}, one per axis, or one integer")
+    if not all(hasattr(one, "__index__") and one >= least for one in values):
+        raise DomainError(f"{name} is {value!r}, expected integers of at least {least}")
+    return tuple(map(index, values))
+
+
+def count(name: str, value: int, least: int = 1) -> int:
+    """Return `value` if it is an integer of at least `least`, else raise a DomainError."""
+    return sizes(name, value, 1, least)[0]
+
+
+def check_image(module: Module, x: Tensor, dims: int, channels: int | None = None, letter: str = "in_channels") -> bool:
+    """Check that `x` is (N, C, *spatial) or (C, *spatial), with C = `channels` if given; return whether N is absent.
+
+    Raises:
+        ShapeError: naming the layer, its path and both values; it asks about NHWC where the last axis would fit.
+    """
+    shape = tuple(x.shape)
+    lone = len(shape) == dims + 1
+    if not lone and len(shape) != dims + 2:
+        raise module.shape_error(
+            f"x has shape {shape}: {len(shape)} axes, expected {dims + 2} ({AXES[dims]}) or {dims + 1} (without N); "
+            "use x.reshape(...)"
+        )
+    found = shape[0] if lone else shape[1]
+    if channels is None or found == channels:
+        return lone
+    message = f"x has shape {shape}: C={found} but {letter}={channels}; "
+    if shape[-1] == channels:
+        order = ", ".join(map(str, (dims, *range(dims)) if lone else (0, dims + 1, *range(1, dims + 1))))
+        letters = AXES[dims].replace(" ", "")
+        hint = f"the last axis is {channels} — is x {letters.replace('C', '')}C? use x.transpose({order})"
+    elif lone and channels == 1:
+        hint = "the channel axis is missing? use x[:, None]"
+    else:
+        hint = f"build the layer with {letter}={found}, or give an x with C={channels}"
+    raise module.shape_error(message + hint)
+
+
+def check_last(module: Module, x: Tensor, features: int, letter: str = "in_features") -> None:
+    """Check that the last axis of `x` has `features` entries.
+
+    Raises:
+        ShapeError: it proposes to flatten where the axes after the first multiply to `features`.
+    """
+    shape = tuple(x.shape)
+    if shape and shape[-1] == features:
+        return
+    found = f"the last axis is {shape[-1]}" if shape else "no axis"
+    if math.prod(shape[1:]) == features:
+        hint = "flatten it first: x.reshape(len(x), -1) or nn.Flatten()"
+    elif math.prod(shape) == features:
+        hint = "flatten it first: x.reshape(-1)"
+    else:
+        hint = (
+            f"build the layer with {letter}={shape[-1] if shape else '...'}, or give an x whose last axis is {features}"
+        )
+    raise module.shape_error(f"x has shape {shape}: {found} but {letter}={features}; {hint}")

@@ -1,0 +1,1 @@
+"""Readable implementations that run on any array library."""

@@ -149,7 +149,7 @@ def primitive(
         linear_in: the inputs in which the operation is linear.
         domain: for an input the open interval ``(low, high)`` where it is defined, or a word such as ``"spd"``.
         kinks: for an input where the derivative jumps, and which subgradient the rule takes.
-        cases: parameter values, and letter sizes, to test with.
+        cases: what to test with: values of parameters, sizes of letters, and shapes of inputs (``x=(2, 3)``) by name.
         label: the diagram's label; the name if empty.
         source: where the operation comes from.
         doc: one line and the formula.

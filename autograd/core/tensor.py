@@ -313,9 +313,9 @@ class Tensor:
 
 
 def unwrap_index(index: Any) -> Any:
-    """Return an index with tensors in it replaced by their arrays, and lists by arrays."""
+    """Return an index with tensors in it replaced by their arrays."""
     if isinstance(index, Tensor):
         return index.data
     if isinstance(index, tuple):
         return tuple(unwrap_index(i) for i in index)
-    return np.asarray(index) if isinstance(index, list) else index
+    return index

@@ -1,0 +1,47 @@
+"""Which code serves a call, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from . import backend, kernels
+from .config import switches
+from .core.tensor import Tensor
+
+
+def explain(op: Callable[..., Any], *args: Any, **params: Any) -> str:
+    """Say which kernel serves ``op(*args, **params)``, what the others said, and where the definition stands.
+
+    >>> import autograd
+    >>> print(explain(autograd.exp, autograd.tensor([1.0])))
+    exp on cpu (ndarray): the array library's own exp
+    """
+    import inspect
+
+    declared = op.op  # type: ignore[attr-defined]
+    bound = inspect.signature(op).bind(*args, **params)
+    bound.apply_defaults()
+    names = [o.name for o in declared.contract.inputs]
+    given = [v for n in names for v in (bound.arguments[n] if declared.contract.variadic else (bound.arguments[n],))]
+    arrays = [x.data if isinstance(x, Tensor) else x for x in given]
+    known = [a for a in arrays if backend.is_array(type(a))]
+    kind = type(known[0]) if known else backend.by_name("cpu").array_type
+    values = [v for n, v in bound.arguments.items() if n not in names]
+    if getattr(declared, "prepare", None):
+        values = list(declared.prepare(*(arrays if not declared.contract.variadic else [arrays]), *values))
+    spec = kernels.Spec(
+        tuple(getattr(a, "shape", ()) for a in arrays), tuple(getattr(a, "dtype", None) for a in arrays), dict(zip(declared.params, values, strict=True))
+    )
+    offers = kernels.offers(declared.name, kind) if switches.kernels else ()
+    run, said = kernels.choose(offers, spec)
+    forward = getattr(declared, "forward", None)
+    if run is not None:
+        chosen = said.pop().partition(":")[0]
+    elif isinstance(forward, str):
+        chosen = f"the array library's own {forward}"
+    else:
+        source = forward or declared.definition
+        chosen = f"the reference {source.__module__}.{source.__qualname__}" if forward else f"the definition {source.__module__}.{source.__qualname__}"
+    where = backend.of(known[0]).device_of(known[0]) if known else "cpu"
+    return "\n".join([f"{declared.name} on {where} ({kind.__name__}): {chosen}", *[f"  {s}" for s in said]])

@@ -6,7 +6,7 @@
 (5, 2)
 """
 
-from nn import init
+from nn import data, init, optim, schedule
 from nn.activation import (
     CELU,
     ELU,
@@ -35,6 +35,17 @@ from nn.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d
 from nn.dropout import Dropout, Dropout2d
 from nn.embedding import Embedding
 from nn.linear import Flatten, Identity, Linear, Unflatten
+from nn.loss import (
+    BCELoss,
+    BCEWithLogitsLoss,
+    CrossEntropyLoss,
+    HuberLoss,
+    KLDivLoss,
+    L1Loss,
+    MSELoss,
+    NLLLoss,
+    SmoothL1Loss,
+)
 from nn.module import Module, Parameter
 from nn.norm import BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm, LocalResponseNorm
 from nn.pooling import (
@@ -47,7 +58,9 @@ from nn.pooling import (
     MaxPool1d,
     MaxPool2d,
 )
+from nn.serialize import load, save
 from nn.summary import summary
+from nn.train import Trainer
 
 __all__ = [
     "CELU",
@@ -60,6 +73,8 @@ __all__ = [
     "AdaptiveMaxPool2d",
     "AvgPool1d",
     "AvgPool2d",
+    "BCELoss",
+    "BCEWithLogitsLoss",
     "BatchNorm1d",
     "BatchNorm2d",
     "Conv1d",
@@ -67,6 +82,7 @@ __all__ = [
     "Conv3d",
     "ConvTranspose1d",
     "ConvTranspose2d",
+    "CrossEntropyLoss",
     "Dropout",
     "Dropout2d",
     "Embedding",
@@ -75,19 +91,24 @@ __all__ = [
     "Hardsigmoid",
     "Hardswish",
     "Hardtanh",
+    "HuberLoss",
     "Identity",
+    "KLDivLoss",
+    "L1Loss",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
     "LocalResponseNorm",
     "LogSigmoid",
     "LogSoftmax",
+    "MSELoss",
     "MaxPool1d",
     "MaxPool2d",
     "Mish",
     "Module",
     "ModuleDict",
     "ModuleList",
+    "NLLLoss",
     "PReLU",
     "Parameter",
     "ReLU",
@@ -95,12 +116,19 @@ __all__ = [
     "Sequential",
     "SiLU",
     "Sigmoid",
+    "SmoothL1Loss",
     "Softmax",
     "Softplus",
     "Softsign",
     "Tanh",
     "Tanhshrink",
+    "Trainer",
     "Unflatten",
+    "data",
     "init",
+    "load",
+    "optim",
+    "save",
+    "schedule",
     "summary",
 ]

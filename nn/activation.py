@@ -145,9 +145,7 @@ class PReLU(Module):
     [-1.0, 2.0]
     """
 
-    def __init__(
-        self, num_parameters: int = 1, init: float = 0.25, device: str | None = None, dtype: Any = None
-    ) -> None:
+    def __init__(self, num_parameters: int = 1, init: float = 0.25, device: str = "cpu", dtype: Any = None) -> None:
         self.num_parameters = num_parameters
         self.weight = Parameter(autograd.full((num_parameters,), init, dtype=dtype, device=device))
 

@@ -14,7 +14,11 @@ from nn.module import Module, Parameter
 from nn.shape import check_image, count, sizes
 
 Size = int | Sequence[int]
-PADDING_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+PADDING_MODES: dict[str, Callable[[int, int], int]] = {  # which of n pixels stands at place i beyond the edges
+    "reflect": lambda i, n: n - 1 - abs(n - 1 - i % max(1, 2 * n - 2)),
+    "replicate": lambda i, n: min(max(i, 0), n - 1),
+    "circular": lambda i, n: i % n,
+}
 
 
 class _Conv(Module):
@@ -34,7 +38,7 @@ class _Conv(Module):
             if channels % groups:
                 raise DomainError(f"{type(self).__name__}: {name}={channels} is not divisible by groups={groups}")
 
-    def _create(self, first: int, second: int, bias: bool, device: str | None, dtype: Any) -> None:
+    def _create(self, first: int, second: int, bias: bool, device: str, dtype: Any) -> None:
         self.weight = Parameter(autograd.empty((first, second, *self.kernel_size), dtype=dtype, device=device))
         self.bias = Parameter(autograd.empty((self.out_channels,), dtype=dtype, device=device)) if bias else None
         self.reset_parameters()
@@ -75,7 +79,7 @@ class _ConvForward(_Conv):
         groups: int = 1,
         bias: bool = True,
         padding_mode: str = "zeros",
-        device: str | None = None,
+        device: str = "cpu",
         dtype: Any = None,
     ) -> None:
         self._set(in_channels, out_channels, kernel_size, stride, dilation, groups)
@@ -83,9 +87,9 @@ class _ConvForward(_Conv):
             raise DomainError(f"{type(self).__name__}: padding is {padding!r}, expected integers, 'same' or 'valid'")
         if padding == "same" and any(step != 1 for step in self.stride):
             raise DomainError(f"{type(self).__name__}: padding='same' needs stride 1, stride is {self.stride}")
-        if padding_mode not in PADDING_MODES:
+        if padding_mode not in ("zeros", *PADDING_MODES):
             raise DomainError(
-                f"{type(self).__name__}: padding_mode is {padding_mode!r}, expected one of {list(PADDING_MODES)}"
+                f"{type(self).__name__}: padding_mode is {padding_mode!r}, expected one of {['zeros', *PADDING_MODES]}"
             )
         self.padding = padding if isinstance(padding, str) else sizes("padding", padding, self.dims, 0)
         self.padding_mode = padding_mode
@@ -107,8 +111,16 @@ class _ConvForward(_Conv):
         x = x[None] if lone else x
         padding: Any = self.padding
         if self.padding_mode != "zeros":
-            x, padding = autograd.pad(x, ((0, 0), (0, 0), *self.margins), mode=PADDING_MODES[self.padding_mode]), 0
+            x, padding = self._padded(x), 0
         return self._finish(self.operation(x, self.weight, self.stride, padding, self.dilation, self.groups), lone)
+
+    def _padded(self, x: Tensor) -> Tensor:
+        source = PADDING_MODES[self.padding_mode]
+        for axis, (before, after) in enumerate(self.margins, start=2):
+            size = x.shape[axis]
+            places = [source(i, size) for i in range(-before, size + after)]
+            x = autograd.take(x, autograd.tensor(places, device=x.device), axis=axis)
+        return x
 
     def extra_repr(self) -> str:
         mode = [] if self.padding_mode == "zeros" else [f"padding_mode={self.padding_mode}"]
@@ -182,7 +194,7 @@ class _ConvTranspose(_Conv):
         groups: int = 1,
         bias: bool = True,
         dilation: Size = 1,
-        device: str | None = None,
+        device: str = "cpu",
         dtype: Any = None,
     ) -> None:
         self._set(in_channels, out_channels, kernel_size, stride, dilation, groups)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from autograd.random import Generator
-
 import autograd
 from autograd import Tensor
 from autograd.errors import DomainError
+from autograd.random import Generator
 from nn.module import Module
 
 
@@ -61,5 +60,4 @@ class Dropout2d(_Dropout):
             )
         if not (self.training and self.p):
             return x
-        ones = autograd.ones((*shape[:-2], 1, 1), dtype=x.dtype, device=x.device)
-        return x * autograd.dropout(ones, self.p, generator=self.generator)
+        return autograd.dropout(x, self.p, generator=self.generator, axes=x.ndim - 2)

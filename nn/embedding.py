@@ -31,7 +31,7 @@ class Embedding(Module):
         num_embeddings: int,
         embedding_dim: int,
         padding_idx: int | None = None,
-        device: str | None = None,
+        device: str = "cpu",
         dtype: Any = None,
     ) -> None:
         weight = autograd.empty(

@@ -27,7 +27,7 @@ class Linear(Module):
     """
 
     def __init__(
-        self, in_features: int, out_features: int, bias: bool = True, device: str | None = None, dtype: Any = None
+        self, in_features: int, out_features: int, bias: bool = True, device: str = "cpu", dtype: Any = None
     ) -> None:
         self.in_features, self.out_features = count("in_features", in_features), count("out_features", out_features)
         self.weight = Parameter(autograd.empty((out_features, in_features), dtype=dtype, device=device))

@@ -12,8 +12,13 @@ from nn.module import Module, Parameter
 from nn.shape import count
 
 
-def _affine(shape: tuple[int, ...], wanted: bool, fill: float, device: str | None, dtype: Any) -> Parameter | None:
+def _affine(shape: tuple[int, ...], wanted: bool, fill: float, device: str, dtype: Any) -> Parameter | None:
     return Parameter(autograd.full(shape, fill, dtype=dtype, device=device)) if wanted else None
+
+
+def _or_constant(parameter: Parameter | None, fill: float, shape: tuple[int, ...], x: Tensor) -> Tensor:
+    """The parameter, or in its place a constant that changes nothing."""
+    return autograd.full(shape, fill, dtype=x.dtype, device=x.device) if parameter is None else parameter
 
 
 class _BatchNorm(Module):
@@ -29,7 +34,7 @@ class _BatchNorm(Module):
         momentum: float | None = 0.1,
         affine: bool = True,
         track_running_stats: bool = True,
-        device: str | None = None,
+        device: str = "cpu",
         dtype: Any = None,
     ) -> None:
         self.num_features, self.eps, self.momentum = count("num_features", num_features), eps, momentum
@@ -56,8 +61,9 @@ class _BatchNorm(Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the normalised x; in training mode also move the running statistics."""
         self._check(x)
+        w, b = (_or_constant(p, fill, (self.num_features,), x) for p, fill in ((self.weight, 1.0), (self.bias, 0.0)))
         if not self.training and self.running_mean is not None and self.running_var is not None:
-            return autograd.batch_norm(x, self.weight, self.bias, self.running_mean, self.running_var, self.eps)
+            return autograd.batch_norm(x, w, b, self.running_mean, self.running_var, self.eps)
         axes = (0, *range(2, x.ndim))
         samples = x.size // self.num_features
         if self.training and samples < 2:
@@ -68,7 +74,7 @@ class _BatchNorm(Module):
         mean, var = x.mean(axis=axes), x.var(axis=axes)
         if self.training and self.running_mean is not None:
             self._track(mean.detach(), var.detach() * (samples / (samples - 1)))
-        return autograd.batch_norm(x, self.weight, self.bias, mean, var, self.eps)
+        return autograd.batch_norm(x, w, b, mean, var, self.eps)
 
     def _track(self, mean: Tensor, var: Tensor) -> None:
         """Replace the running statistics, never overwrite them: a graph may have saved the old ones."""
@@ -147,7 +153,7 @@ class LayerNorm(Module):
         eps: float = 1e-5,
         elementwise_affine: bool = True,
         bias: bool = True,
-        device: str | None = None,
+        device: str = "cpu",
         dtype: Any = None,
     ) -> None:
         self.normalized_shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
@@ -163,7 +169,9 @@ class LayerNorm(Module):
                 f"x has shape {tuple(x.shape)}, which does not end in normalized_shape={self.normalized_shape}; "
                 f"build the layer with normalized_shape={tuple(x.shape)[-axes:]}"
             )
-        return autograd.layer_norm(x, self.weight, self.bias, tuple(range(-axes, 0)), self.eps)
+        w = _or_constant(self.weight, 1.0, self.normalized_shape, x)
+        b = _or_constant(self.bias, 0.0, self.normalized_shape, x)
+        return autograd.layer_norm(x, w, b, axes, self.eps)
 
     def extra_repr(self) -> str:
         return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
@@ -188,7 +196,7 @@ class GroupNorm(Module):
         num_channels: int,
         eps: float = 1e-5,
         affine: bool = True,
-        device: str | None = None,
+        device: str = "cpu",
         dtype: Any = None,
     ) -> None:
         self.num_groups, self.num_channels = count("num_groups", num_groups), count("num_channels", num_channels)
@@ -205,7 +213,9 @@ class GroupNorm(Module):
             raise self.shape_error(
                 f"x has shape {shape}, but num_channels={self.num_channels}; expected (N, {self.num_channels}, ...)"
             )
-        return autograd.group_norm(x, self.weight, self.bias, self.num_groups, self.eps)
+        w = _or_constant(self.weight, 1.0, (self.num_channels,), x)
+        b = _or_constant(self.bias, 0.0, (self.num_channels,), x)
+        return autograd.group_norm(x, w, b, self.num_groups, self.eps)
 
     def extra_repr(self) -> str:
         return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"

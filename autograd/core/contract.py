@@ -78,6 +78,11 @@ class Contract:
         """Whether the only input is a sequence of arrays."""
         return self.inputs[0].variadic
 
+    @property
+    def several_outputs(self) -> bool:
+        """Whether the operation returns a tuple."""
+        return len(self.outputs) > 1 or any(o.variadic for o in self.outputs)
+
     def check(self, op: str, shapes: Sequence[Shape], params: Mapping[str, object]) -> dict[str, int]:
         """Return the size of every letter, or raise ``ShapeError`` in the words of the contract."""
         operands = [self.inputs[0]] * len(shapes) if self.variadic else list(self.inputs)

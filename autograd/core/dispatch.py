@@ -129,7 +129,7 @@ def build_dispatcher(op: Primitive) -> Callable[..., Any]:
         "saved": _tuple([_saved_expression(op, name) for name in op.saved_names]),
         "params": _tuple(params),
     }
-    tail = CONSTANT if not op.rules else SEVERAL if len(op.contract.outputs) > 1 else ONE
+    tail = CONSTANT if not op.rules else SEVERAL if op.contract.several_outputs else ONE
     source = DISPATCHER.format(
         name=op.name, signature=", ".join(signature),
         unwrap="".join(unwrap.format(x=x) for x in inputs),
@@ -145,6 +145,8 @@ def build_dispatcher(op: Primitive) -> Callable[..., Any]:
 def _saved_expression(op: Primitive, name: str) -> str:
     """Save an array only if an input whose rule names it needs a gradient."""
     value = f"{name[:-6]}.shape" if name.endswith("_shape") else name
+    if name in op.output_index:
+        return repr(name)  # put in by record_several
     if op.contract.variadic:
         return f"[x.shape for x in {op.contract.inputs[0].name}]" if name.endswith("_shape") else value
     users = [x for x, names in op.rule_names.items() if name in names]

@@ -107,7 +107,7 @@ class Primitive:
             )  # fmt: skip
         parents = {o.name: p for o, p in zip(self.contract.inputs, node.parents, strict=True)}
         owners = {**parents, **{o: (node, i) for o, i in self.output_index.items()}}
-        if len(self.contract.outputs) == 1:
+        if not self.contract.several_outputs:
             owners["out"] = node
         return tuple(wrap(s, owners[n]) if n in owners and s is not None else s for n, s in zip(self.saved_names, node.saved, strict=True))
 
@@ -168,7 +168,7 @@ def primitive(
     if name in registry and registry[name].source != source:
         raise AutogradError(f"primitive: {name!r} is declared already → choose another name")
     inputs = {o.name for o in parsed.inputs}
-    outputs = {o.name: i for i, o in enumerate(parsed.outputs)} if len(parsed.outputs) > 1 else {}
+    outputs = {o.name: i for i, o in enumerate(parsed.outputs)} if parsed.several_outputs else {}
     known = inputs | set(params) | {f"{x}_shape" for x in inputs} | (set(outputs) or {"out"})
     rule_names: dict[str, tuple[str, ...]] = {}
     for x, rule in rules.items():

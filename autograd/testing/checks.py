@@ -101,7 +101,9 @@ def _outputs(out: Any) -> list[Tensor]:
     found = out if isinstance(out, (tuple, list)) else [out]
     wrong = next((o for o in found if not isinstance(o, Tensor)), None)
     if wrong is not None:
-        raise DTypeError(f"check_gradients: the function returns a {type(wrong).__name__} but a Tensor is needed → compute with tensors")
+        raise DTypeError(
+            f"check_gradients: the function returns a {type(wrong).__name__} but a Tensor is needed → compute with tensors"
+        )
     return [o for o in found if o.dtype.kind == "f"]
 
 
@@ -123,7 +125,9 @@ class _Probe:
         self.directions.append({i: self.rng.standard_normal(self.inputs[i].shape) for i in self.moving})
 
     def call(self, moved: dict[int, np.ndarray], grad: bool = False) -> tuple[dict[int, Tensor], Any]:
-        tensors: dict[int, Tensor] = {i: Tensor(moved.get(i, self.inputs[i]).copy(), requires_grad=grad) for i in self.moving}
+        tensors: dict[int, Tensor] = {
+            i: Tensor(moved.get(i, self.inputs[i]).copy(), requires_grad=grad) for i in self.moving
+        }
         rest = [Tensor(x) if isinstance(x, np.ndarray) else x for x in self.inputs]
         return tensors, self.f(*[tensors.get(i, x) for i, x in enumerate(rest)])
 
@@ -160,11 +164,17 @@ class _Probe:
         _, magnitude = self.value(order - 1, {})
         comparisons = []
         for i, v in self.directions[order - 1].items():
-            estimate: Estimate = directional_derivative(lambda at, i=i: self.value(order - 1, {i: at})[0], self.inputs[i], v)  # type: ignore[misc]
+            estimate: Estimate = directional_derivative(
+                lambda at, i=i: self.value(order - 1, {i: at})[0], self.inputs[i], v, noise=EPS * magnitude
+            )  # type: ignore[misc]
             products = dx[i] * v
             size = float(np.abs(products).sum())
             rounding = EPS * (size * max(products.size, 8) + magnitude)
-            comparisons.append(Comparison(i, order, float(products.sum()), float(estimate.value), float(estimate.error), rounding, size))
+            comparisons.append(
+                Comparison(
+                    i, order, float(products.sum()), float(estimate.value), float(estimate.error), rounding, size
+                )
+            )
         return comparisons
 
 

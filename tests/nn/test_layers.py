@@ -388,7 +388,8 @@ def test_pretrained_embedding():
 @pytest.mark.parametrize(
     "layer",
     [nn.Conv1d(3, 2, 2), nn.Conv2d(3, 2, 2), nn.Conv3d(3, 2, 2), nn.ConvTranspose1d(3, 2, 2),
-     nn.ConvTranspose2d(3, 2, 2), nn.MaxPool1d(2), nn.MaxPool2d(2), nn.AvgPool2d(2), nn.AdaptiveAvgPool2d(2), nn.AdaptiveMaxPool1d(2)],
+     nn.ConvTranspose2d(3, 2, 2), nn.MaxPool1d(2), nn.MaxPool2d(2), nn.AvgPool2d(2), nn.AdaptiveAvgPool2d(2),
+     nn.AdaptiveMaxPool1d(2)],
     ids=lambda layer: type(layer).__name__,
 )  # fmt: skip
 def test_an_input_without_a_batch_axis(layer):

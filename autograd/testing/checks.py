@@ -1,7 +1,7 @@
 """Judging the gradients of any function: random signed directions, tolerances from the oracle's own error estimate.
 
-For order 1, ⟨∇ₓ⟨u, f⟩, v⟩ by the library is compared with the difference quotient of ⟨u, f(x + tv)⟩; ``u`` and ``v`` are
-normally distributed, so that no errors cancel as they do against a seed of ones. For order k + 1, the library's own
+For order 1, ⟨∇ₓ⟨u, f⟩, v⟩ by the library is compared with the difference quotient of ⟨u, f(x + tv)⟩; ``u`` and ``v``
+are normally distributed, so that no errors cancel as they do against a seed of ones. For order k + 1, the library's own
 k-th directional derivative is the function.
 """
 
@@ -18,7 +18,7 @@ from .. import backend
 from ..core.sweep import gradients
 from ..core.tensor import Tensor
 from ..errors import DTypeError
-from .oracles import EPS, Estimate, directional_derivative
+from .oracles import EPS, directional_derivative
 
 SAFETY = 8.0  # the estimate is of the error's size, not a bound
 
@@ -102,7 +102,7 @@ def _outputs(out: Any) -> list[Tensor]:
     wrong = next((o for o in found if not isinstance(o, Tensor)), None)
     if wrong is not None:
         raise DTypeError(
-            f"check_gradients: the function returns a {type(wrong).__name__} but a Tensor is needed → compute with tensors"
+            f"check_gradients: the function returns a {type(wrong).__name__}, not a tensor → compute with tensors"
         )
     return [o for o in found if o.dtype.kind == "f"]
 
@@ -164,9 +164,11 @@ class _Probe:
         _, magnitude = self.value(order - 1, {})
         comparisons = []
         for i, v in self.directions[order - 1].items():
-            estimate: Estimate = directional_derivative(
-                lambda at, i=i: self.value(order - 1, {i: at})[0], self.inputs[i], v, noise=EPS * magnitude
-            )  # type: ignore[misc]
+
+            def along(at: np.ndarray, i: int = i) -> float:
+                return self.value(order - 1, {i: at})[0]
+
+            estimate = directional_derivative(along, self.inputs[i], v, noise=EPS * magnitude)
             products = dx[i] * v
             size = float(np.abs(products).sum())
             rounding = EPS * (size * max(products.size, 8) + magnitude)

@@ -1,10 +1,10 @@
 """Derivatives by differences, with an estimate of their own error, so that tolerances need no magic numbers.
 
-A central difference (f(x + hv) − f(x − hv)) / 2h errs by a series in h². Richardson extrapolation takes one power after the
-other away: from differences at h, h/2, h/4 … it computes A[i, j] = A[i, j−1] + (A[i, j−1] − A[i−1, j−1]) / (4^j − 1). How
-much neighbours in this table differ tells how far each is off; the best one is returned with that estimate. Next to a
-jump nothing in the table settles, and the estimate is large. At a kink everything settles, on a mean of two slopes; it
-shows in (f(x + h) − 2f(x) + f(x − h)) / h, which falls with h where f is smooth and does not at a kink.
+A central difference (f(x + hv) − f(x − hv)) / 2h errs by a series in h². Richardson extrapolation takes one power after
+the other away: from differences at h, h/2, h/4 … it makes A[i, j] = A[i, j−1] + (A[i, j−1] − A[i−1, j−1]) / (4^j − 1).
+How much neighbours in this table differ tells how far each is off; the best one is returned with that estimate. Next to
+a jump nothing in the table settles, and the estimate is large. At a kink everything settles, on a mean of two slopes;
+it shows in (f(x + h) − 2f(x) + f(x − h)) / h, which falls with h where f is smooth and does not at a kink.
 
 Sources: Richardson, Phil. Trans. R. Soc. A 210 (1911) 307, sec. 1.1; Ridders, Adv. Eng. Software 4 (1982) 75.
 """
@@ -46,7 +46,7 @@ def directional_derivative(
     >>> slope = directional_derivative(np.sin, np.array(1.0), np.array(1.0))
     >>> abs(slope.value - np.cos(1.0)) < slope.error < 1e-11
     True
-    >>> bool(directional_derivative(np.abs, np.array(1e-4), np.array(1.0)).error < 1e-9)  # the kink is out of reach at last
+    >>> bool(directional_derivative(np.abs, np.array(1e-4), np.array(1.0)).error < 1e-9)  # the kink is far enough
     True
     >>> bool(directional_derivative(np.abs, np.array(1e-9), np.array(1.0)).error > 1)  # it is not
     True

@@ -9,11 +9,10 @@ from __future__ import annotations
 import math
 from typing import TypeVar
 
-from autograd.random import Generator
-
 import autograd
 from autograd import Tensor
 from autograd.errors import DomainError, ShapeError
+from autograd.random import Generator
 
 AnyTensor = TypeVar("AnyTensor", bound=Tensor)
 
@@ -181,7 +180,8 @@ def eye_(tensor: AnyTensor) -> AnyTensor:
     """
     if tensor.ndim != 2:
         raise ShapeError(f"eye_: the tensor has shape {tuple(tensor.shape)}, expected 2 axes")
-    return _fill(tensor, autograd.eye(*tensor.shape, dtype=tensor.dtype, device=tensor.device))
+    rows, columns = tensor.shape
+    return _fill(tensor, autograd.eye(rows, columns, dtype=tensor.dtype, device=tensor.device))
 
 
 def bias_uniform_(bias: AnyTensor, weight: Tensor, generator: Generator | None = None) -> AnyTensor:

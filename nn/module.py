@@ -297,9 +297,8 @@ class Module:
         result = LoadResult(
             [key for key in own if key not in state_dict], [key for key in state_dict if key not in own]
         )
-        shared = [key for key in own if key in state_dict]
-        values = {key: _as_tensor(state_dict[key]) for key in shared}
-        misfits = [message for key in shared if (message := _misfit(key, own[key], values[key]))]
+        values = {key: _as_tensor(state_dict[key]) for key in own if key in state_dict}
+        misfits = [message for key, value in values.items() if (message := _misfit(key, own[key], value))]
         problems = [f"missing: {key}" for key in result.missing_keys] if strict else []
         problems += [f"unexpected: {key}" for key in result.unexpected_keys] if strict else []
         if problems := problems + misfits:
@@ -308,7 +307,7 @@ class Module:
                 remedy += ", or pass strict=False to load the keys that match"
             listing = "\n  ".join(problems)
             raise DataError(f"{type(self).__name__}.load_state_dict: nothing was loaded; {remedy}\n  {listing}")
-        ready = {key: values[key].to(own[key].device) for key in shared}
+        ready = {key: value.to(own[key].device) for key, value in values.items() if value is not None}
         with autograd.no_grad():
             for key, value in ready.items():
                 own[key][...] = value

@@ -54,7 +54,7 @@ def check_image(module: Module, x: Tensor, dims: int, channels: int | None = Non
     message = f"x has shape {shape}: C={found} but {letter}={channels}; "
     if shape[-1] == channels:
         order = ", ".join(map(str, (dims, *range(dims)) if lone else (0, dims + 1, *range(1, dims + 1))))
-        letters = AXES[dims].replace(" ", "")
+        letters = AXES[dims].replace(" ", "")[lone:]
         hint = f"the last axis is {channels} — is x {letters.replace('C', '')}C? use x.transpose({order})"
     elif lone and channels == 1:
         hint = "the channel axis is missing? use x[:, None]"

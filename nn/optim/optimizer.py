@@ -1,0 +1,182 @@
+"""What all optimisers share: groups of parameters, what is remembered for each, saving and loading."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar, TypeAlias
+
+import autograd
+from autograd import Tensor
+from autograd.errors import DomainError, DTypeError, ShapeError
+
+State: TypeAlias = dict[str, Any]
+Group: TypeAlias = dict[str, Any]
+Params: TypeAlias = Iterable[Tensor] | Iterable[dict[str, Any]]
+
+
+class Optimizer:
+    """Applies an update rule to groups of parameters, each group with hyperparameters of its own.
+
+    `params`: tensors, or dicts `{"params": [...], "lr": ...}` whose other entries hold for that group only.
+    `hyperparameters`: those in the signature of the class's `rule(p, g, state, lr=..., ...)`, by position or by name.
+    `maximize`: climb instead of descending. To add an optimiser, write a rule and a class that names it.
+
+    Raises: `DomainError` for no parameters, a parameter given twice, a hyperparameter unknown or out of range;
+    `DTypeError` for anything that is not a tensor that requires gradients.
+    """
+
+    rule: ClassVar[Callable[..., None]]
+
+    def __init_subclass__(cls) -> None:
+        """Show the rule's hyperparameters as the constructor's, to `help()` and to editors."""
+        first, *rest = _hyperparameters(cls.rule)
+        params = inspect.Parameter("params", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        maximize = inspect.Parameter("maximize", inspect.Parameter.KEYWORD_ONLY, default=False)
+        cls.__signature__ = inspect.Signature([params, first, *rest, maximize])  # type: ignore[attr-defined]
+
+    def __init__(self, params: Params, *hyperparameters: Any, maximize: bool = False, **named: Any) -> None:
+        declared = {parameter.name: parameter.default for parameter in _hyperparameters(type(self).rule)}
+        self._known = [*declared, "maximize"]
+        if len(hyperparameters) > len(declared):
+            count = len(hyperparameters)
+            raise DomainError(f"{self._name}: {count} hyperparameters given, expected {', '.join(declared)}")
+        given = {"maximize": maximize, **named, **dict(zip(declared, hyperparameters))}
+        self._refuse_unknown(given)
+        self.defaults: dict[str, Any] = {**declared, **given}
+        self.param_groups: list[Group] = []
+        self.state: dict[int, State] = {}
+        """What the rule remembers, by the parameter's position counted over all groups."""
+        if isinstance(params, (Tensor, Mapping)):
+            raise DTypeError(f"{self._name}: params is a single {type(params).__name__}, expected a list → write [p]")
+        entries = list(params)
+        if not entries:
+            raise DomainError(f"{self._name}: params is empty, expected ≥ 1 tensor → pass model.parameters()")
+        for group in entries if isinstance(entries[0], Mapping) else [{"params": entries}]:
+            self.add_param_group(group)
+
+    @property
+    def _name(self) -> str:
+        return type(self).__name__
+
+    def add_param_group(self, group: Mapping[str, Any]) -> None:
+        """Add `{"params": tensors, hyperparameter: value, ...}`; what is not given comes from the defaults."""
+        if not isinstance(group, Mapping) or "params" not in group:
+            raise DTypeError(f'{self._name}: a group is {group!r:.60}, expected a dict → give it the key "params"')
+        params = [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
+        if not params:
+            raise DomainError(f"{self._name}: group {len(self.param_groups)} has 0 parameters → drop the group")
+        known = {id(p) for p in self._parameters()}
+        for i, p in enumerate(params):
+            if not isinstance(p, Tensor):
+                kind = type(p).__name__
+                raise DTypeError(f"{self._name}: params[{i}] is a {kind}, expected a Tensor → pass model.parameters()")
+            if not p.requires_grad:
+                raise DTypeError(f"{self._name}: params[{i}], {p.shape}, does not require gradients → leave it out")
+            if id(p) in known:
+                raise DomainError(f"{self._name}: params[{i}], {p.shape}, is given twice → list each parameter once")
+            known.add(id(p))
+        given = {name: value for name, value in group.items() if name != "params"}
+        self._refuse_unknown(given)
+        self._check(self.defaults | given)
+        self.param_groups.append({"params": params, **self.defaults, **given})
+
+    def _refuse_unknown(self, given: Mapping[str, Any]) -> None:
+        if unknown := sorted(given.keys() - set(self._known)):
+            raise DomainError(f"{self._name}: unknown hyperparameter {unknown} → use {', '.join(self._known)}")
+
+    def _check(self, values: Mapping[str, Any]) -> None:
+        """Refuse hyperparameters outside their ranges; NaN is outside of all."""
+        for name, value in values.items():
+            if name == "betas":
+                require(self._name, name, value, len(value) == 2 and all(0 <= b < 1 for b in value), "two in [0, 1)")
+            elif isinstance(value, (int, float)):
+                require(self._name, name, value, 0 <= value < math.inf, "a finite number ≥ 0")
+
+    def _parameters(self) -> list[Tensor]:
+        return [p for group in self.param_groups for p in group["params"]]
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget all gradients, or fill them with zeros."""
+        for p in self._parameters():
+            p.grad = None if set_to_none or p.grad is None else autograd.zeros_like(p.grad)
+
+    def step(self) -> None:
+        """Update, in place, every parameter that has a gradient."""
+        rule, names, index = type(self).rule, self._known[:-1], 0
+        with autograd.no_grad():
+            for group in self.param_groups:
+                hyperparameters = {name: group[name] for name in names}
+                for p in group["params"]:
+                    if p.grad is not None:
+                        g = -p.grad if group["maximize"] else p.grad
+                        rule(p, g, self.state.setdefault(index, {}), **hyperparameters)
+                    index += 1
+
+    def state_dict(self) -> dict[str, Any]:
+        """`{"state": {position: {...}}, "param_groups": [...]}`: positions stand for parameters, tensors are live."""
+        groups, start = [], 0
+        for group in self.param_groups:
+            positions = list(range(start, start + len(group["params"])))
+            groups.append({**group, "params": positions})
+            start += len(positions)
+        return {"state": {i: dict(entries) for i, entries in self.state.items() if entries}, "param_groups": groups}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Continue from the `state_dict()` of an optimiser over parameters of the same shapes; copies its tensors.
+
+        Raises: `DomainError` where groups, counts or hyperparameters differ, `ShapeError` where a remembered tensor
+        does not fit its parameter; nothing is changed then.
+        """
+        name, groups, params = f"{self._name}.load_state_dict", state_dict["param_groups"], self._parameters()
+        ours, theirs = ([len(group["params"]) for group in side] for side in (self.param_groups, groups))
+        if ours != theirs:
+            raise DomainError(
+                f"{name}: the state has groups of {theirs} parameters, the optimiser of {ours}"
+                " → build the optimiser over the same model and groups"
+            )
+        for group in groups:
+            if missing := sorted(self.defaults.keys() - group.keys()):
+                raise DomainError(
+                    f"{name}: the state has {sorted(group)}, but not {missing} → it is another optimiser's state"
+                )
+        state = {int(i): self._adopt(params[int(i)], int(i), entries) for i, entries in state_dict["state"].items()}
+        self.state = state
+        for group, loaded in zip(self.param_groups, groups, strict=True):
+            group.update({key: value for key, value in loaded.items() if key != "params"})
+
+    def _adopt(self, p: Tensor, index: int, entries: Mapping[str, Any]) -> State:
+        """One parameter's remembered values, its tensors copied to the parameter's device and dtype."""
+        state: State = {}
+        for name, value in entries.items():
+            if isinstance(value, Tensor):
+                if value.shape != p.shape:
+                    raise ShapeError(
+                        f"{self._name}.load_state_dict: {name} of parameter {index} has shape {value.shape}, "
+                        f"the parameter {p.shape} → build the optimiser over the same model"
+                    )
+                state[name] = autograd.zeros_like(p)
+                with autograd.no_grad():
+                    state[name][...] = value.to(p.device)
+            else:
+                state[name] = value
+        return state
+
+    def __repr__(self) -> str:
+        lines = [
+            f"  {len(group['params'])} parameters: " + ", ".join(f"{k}={v}" for k, v in group.items() if k != "params")
+            for group in self.param_groups
+        ]
+        return "\n".join([f"{self._name}(", *lines, ")"])
+
+
+def _hyperparameters(rule: Callable[..., None]) -> list[inspect.Parameter]:
+    """What follows `p, g, state` in a rule's signature."""
+    return list(inspect.signature(rule).parameters.values())[3:]
+
+
+def require(operation: str, name: str, value: Any, holds: bool, expected: str) -> None:
+    """Raise a `DomainError` that names operation, argument, value and what was expected, unless `holds`."""
+    if not holds:
+        raise DomainError(f"{operation}: {name} is {value!r}, expected {expected}")

@@ -65,6 +65,7 @@ from .arithmetic import (
 )
 from .arithmetic import absolute as abs
 from .arithmetic import round_ as round
+from .conv import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
 from .device import to_device
 from .exponential import (
     arccos,

@@ -1,0 +1,148 @@
+"""Looking inside a network: its learning curve, confusions and mistakes, its filters and activation maps, as figures.
+
+Every function returns a matplotlib figure that the caller shows or saves. Needs `pip install "unfoldgrad[vision]"`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import autograd
+import nn
+from autograd.errors import AutogradError, ShapeError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+INK, ACCENT = "#1b1b1b", "#0072b2"  # the second is told apart by colour-blind readers too, and in print
+
+
+def _figure(rows: int, columns: int, width: float, height: float) -> tuple[Figure, Any]:
+    """A grid of axes, without the state that `pyplot` keeps."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise AutogradError("see: matplotlib is not installed → pip install 'unfoldgrad[vision]'") from error
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def learning_curve(history: Mapping[str, Sequence[float]]) -> Figure:
+    """Loss and accuracy, in training and validation, against the epoch.
+
+    `history`: lists by name as `nn.Trainer` keeps them, with `valid_` in front of what was measured in validation.
+    """
+    names = [n for n in ("loss", "accuracy") if n in history]
+    figure, axes = _figure(1, len(names), 5 * len(names), 3.6)
+    for ax, name in zip(axes[0], names, strict=True):
+        epochs = history["epoch"]
+        ax.plot(epochs, history[name], color=ACCENT, marker="o", markersize=3, label="training")
+        if f"valid_{name}" in history:
+            values = history[f"valid_{name}"]
+            ax.plot(epochs, values, color=INK, linestyle="--", marker="s", markersize=3, label="validation")
+        ax.set(xlabel="epoch", ylabel=name)
+        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.grid(alpha=0.3)
+        ax.legend(frameon=False)
+    return figure
+
+
+def confusion_counts(labels: Any, predicted: Any, classes: int) -> np.ndarray:
+    """How often each class (row) was taken for each other (column): counts `classes classes`.
+
+    >>> confusion_counts([0, 0, 1], [0, 1, 1], 2)
+    array([[1, 1],
+           [0, 1]])
+    """
+    counts = np.zeros((classes, classes), np.int64)
+    np.add.at(counts, (np.asarray(labels), np.asarray(predicted)), 1)
+    return counts
+
+
+def confusion_matrix(counts: np.ndarray, classes: Sequence[str]) -> Figure:
+    """The counts as a table; the shade of a mistake is its share of all mistakes, so that they are seen at all."""
+    figure, axes = _figure(1, 1, 6.2, 5.8)
+    ax = axes[0, 0]
+    mistakes = counts * (1 - np.eye(len(counts)))
+    ax.imshow(mistakes, cmap="Oranges")
+    for i, j in np.ndindex(counts.shape):
+        dark = mistakes[i, j] > 0.6 * mistakes.max(initial=1)
+        weight = "bold" if i == j else "normal"
+        ax.text(j, i, counts[i, j], ha="center", va="center", fontsize=8, weight=weight, color="white" if dark else INK)
+    accuracy = np.trace(counts) / max(counts.sum(), 1)
+    ax.set(xticks=range(len(classes)), yticks=range(len(classes)), xlabel="taken for", ylabel="is")
+    ax.set_xticklabels(classes, rotation=0 if max(map(len, classes)) < 3 else 45)
+    ax.set_yticklabels(classes)
+    ax.set_title(f"{accuracy:.2%} of {counts.sum():,} right")
+    return figure
+
+
+def mistakes(images: np.ndarray, labels: Any, scores: np.ndarray, classes: Sequence[str], most: int = 24) -> Figure:
+    """The images that the network is most wrongly sure of: what it says, how surely, and what is true.
+
+    `images` are `N H W` or `N H W C`; `scores` the network's outputs `N classes`, before softmax.
+    """
+    labels = np.asarray(labels)
+    probabilities = autograd.softmax(autograd.tensor(scores, dtype="float64"), axis=1).numpy()
+    predicted = probabilities.argmax(axis=1)
+    wrong = np.flatnonzero(predicted != labels)
+    worst = wrong[np.argsort(-probabilities[wrong, predicted[wrong]], kind="stable")][:most]
+    columns = 8
+    rows = max(math.ceil(len(worst) / columns), 1)
+    figure, axes = _figure(rows, columns, 1.25 * columns, 1.6 * rows)
+    for ax, i in zip(axes.flat, worst, strict=False):
+        ax.imshow(images[i], cmap="gray_r")
+        ax.set_title(f"{classes[predicted[i]]} {probabilities[i, predicted[i]]:.0%}\nis {classes[labels[i]]}", fontsize=8)
+    for ax in axes.flat:
+        ax.axis("off")
+    figure.suptitle(f"{len(wrong)} mistakes in {len(labels):,}; the surest {len(worst)}", fontsize=10)
+    return figure
+
+
+def filters(weight: Any, most: int = 64) -> Figure:
+    """The filters of a convolution, `K C R S`, one picture each: their first input channel, black negative, white positive."""
+    values = np.asarray(weight.detach().cpu().numpy() if isinstance(weight, autograd.Tensor) else weight)
+    if values.ndim != 4:
+        raise ShapeError(f"filters: weight has shape {values.shape} but 4 axes K C R S are needed → give a Conv2d's weight")
+    return _maps(values[:most, 0], f"{len(values)} filters {values.shape[2]}×{values.shape[3]}", centred=True)
+
+
+def activations(model: nn.Module, image: Any, most: int = 32) -> dict[str, Figure]:
+    """What every convolution of a model answers to one image, `1 C H W`: its activation maps, by layer path."""
+    outputs: dict[str, np.ndarray] = {}
+    handles = []
+    for path, module in model.named_modules():
+        if isinstance(module, nn.Conv2d):
+            note = lambda _m, _inputs, out, path=path: outputs.__setitem__(path, out.detach().cpu().numpy())  # noqa: E731
+            handles.append(module.register_forward_hook(note))
+    training = model.training
+    model.eval()
+    try:
+        with autograd.no_grad():
+            model(image)
+    finally:
+        model.train(training)
+        for handle in handles:
+            handle.remove()
+    return {
+        path: _maps(maps[0, :most].clip(0), f"{path}: {maps.shape[1]} maps {maps.shape[2]}×{maps.shape[3]}")
+        for path, maps in outputs.items()
+    }
+
+
+def _maps(maps: np.ndarray, title: str, centred: bool = False) -> Figure:
+    """Small grey pictures in a grid; ``centred``: the same scale for all, with 0 in the middle."""
+    columns = min(8, max(len(maps), 1))
+    rows = max(math.ceil(len(maps) / columns), 1)
+    figure, axes = _figure(rows, columns, columns, rows + 0.4)
+    bound = float(np.abs(maps).max(initial=1e-12))
+    for ax, values in zip(axes.flat, maps, strict=False):
+        ax.imshow(values, cmap="gray", **({"vmin": -bound, "vmax": bound} if centred else {}))
+    for ax in axes.flat:
+        ax.axis("off")
+    figure.suptitle(title, fontsize=10)
+    return figure

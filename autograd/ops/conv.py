@@ -16,7 +16,7 @@ array([[[ 1.,  0.,  1.,  0., -2.]]])
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -43,8 +43,8 @@ def per_axis(op: str, name: str, value: Any, axes: int, least: int = 1) -> Ints:
 
 
 def hashable(value: Any) -> Any:
-    """Return ``value`` with lists, at any depth, as tuples."""
-    return tuple(hashable(v) for v in value) if isinstance(value, (list, tuple)) else value
+    """Return ``value`` with lists and arrays, at any depth, as tuples."""
+    return tuple(map(hashable, value)) if hasattr(value, "__iter__") and not isinstance(value, str) else value
 
 
 def _pairs(op: str, padding: Any, width: Ints, stride: Ints, dilation: Ints) -> Pairs:
@@ -117,10 +117,24 @@ def _check_groups(op: str, letter: str, channels: int, groups: int) -> None:
 # --- the family -----------------------------------------------------------------------------------------------------
 
 
-def _rule(names: str, rule: Callable[..., Any]) -> Callable[..., Any]:
-    """A rule that takes what ``names`` lists, and then the options."""
-    rule.names = (*names.split(), *OPTIONS)  # type: ignore[attr-defined]
+def with_options(names: str, options: Iterable[str], rule: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a gradient rule that takes what ``names`` lists, and then the options, as positional arguments."""
+    rule.names = (*names.split(), *options)  # type: ignore[attr-defined]
     return rule
+
+
+def _rule(names: str, rule: Callable[..., Any]) -> Callable[..., Any]:
+    return with_options(names, OPTIONS, rule)
+
+
+def sizes_of(letters: str, sizes: Values) -> Ints:
+    """Return the sizes of ``letters``, which are separated by spaces."""
+    return tuple(sizes[letter] for letter in letters.split())
+
+
+def named(letters: str, sizes: Ints) -> Values:
+    """Return the sizes by their letters."""
+    return dict(zip(letters.split(), sizes, strict=True))
 
 
 def _first(out: Any, shape: Ints) -> Any:
@@ -139,15 +153,9 @@ def _declare(n: int) -> tuple[Callable[..., Any], ...]:
     grouped: Values = {**small, "stride": 2, "padding": 1, "N": 2, "C": 2, "K": 2, "groups": 2}
     adjoint: Values = {**grouped, **dict.fromkeys(windows.split(), 3)}
 
-    def of(letters: str, sizes: Values) -> Ints:
-        return tuple(sizes[letter] for letter in letters.split())
-
-    def named(letters: str, sizes: Sequence[int]) -> Values:
-        return dict(zip(letters.split(), sizes, strict=True))
-
     def dims(sizes: Values, params: Values) -> Values:
         _check_groups(name, "K", sizes["K"], params["groups"])
-        return named(windows, conv_output_size(name, of(size, sizes), of(width, sizes), params))
+        return named(windows, conv_output_size(name, sizes_of(size, sizes), sizes_of(width, sizes), params))
 
     conv = primitive(
         name,
@@ -175,7 +183,7 @@ def _declare(n: int) -> tuple[Callable[..., Any], ...]:
 
     def dx_dims(sizes: Values, params: Values) -> Values:
         _check_groups(dx, "K", sizes["K"], params["groups"])
-        _check_windows(dx, params["size"], of(width, sizes), of(windows, sizes), params)
+        _check_windows(dx, params["size"], sizes_of(width, sizes), sizes_of(windows, sizes), params)
         return named(size, params["size"])
 
     conv_dx = primitive(
@@ -196,7 +204,7 @@ def _declare(n: int) -> tuple[Callable[..., Any], ...]:
 
     def dw_dims(sizes: Values, params: Values) -> Values:
         _check_groups(dw, "K", sizes["K"], params["groups"])
-        _check_windows(dw, of(size, sizes), params["width"], of(windows, sizes), params)
+        _check_windows(dw, sizes_of(size, sizes), params["width"], sizes_of(windows, sizes), params)
         return named(width, params["width"])
 
     def dw_options(x: Any, y: Any, width: Any, *options: Any) -> tuple[Any, ...]:
@@ -235,13 +243,13 @@ def _declare(n: int) -> tuple[Callable[..., Any], ...]:
         extra = per_axis(transposed, "output_padding", output_padding, n, least=0)
         if any(e >= max(s, d) for e, s, d in zip(extra, stride, dilation)):
             raise DomainError(
-                f"{transposed}: output_padding={extra} but stride={stride}, dilation={dilation} → expected less than either"
+                f"{transposed}: output_padding={extra} but stride={stride}, dilation={dilation} → expected less"
             )
         return stride, padding, extra, groups, dilation
 
     def transposed_dims(sizes: Values, params: Values) -> Values:
         _check_groups(transposed, "C", sizes["C"], params["groups"])
-        made = conv_transpose_output_size(of(size, sizes), of(width, sizes), params)
+        made = conv_transpose_output_size(sizes_of(size, sizes), sizes_of(width, sizes), params)
         if min(made) < 1:
             raise ShapeError(
                 f"{transposed}: padding={params['padding']} leaves a result of size {made} → expected less"

@@ -31,7 +31,9 @@ def explain(op: Callable[..., Any], *args: Any, **params: Any) -> str:
     if getattr(declared, "prepare", None):
         values = list(declared.prepare(*(arrays if not declared.contract.variadic else [arrays]), *values))
     spec = kernels.Spec(
-        tuple(getattr(a, "shape", ()) for a in arrays), tuple(getattr(a, "dtype", None) for a in arrays), dict(zip(declared.params, values, strict=True))
+        tuple(getattr(a, "shape", ()) for a in arrays),
+        tuple(getattr(a, "dtype", None) for a in arrays),
+        dict(zip(declared.params, values, strict=True)),
     )
     offers = kernels.offers(declared.name, kind) if switches.kernels else ()
     run, said = kernels.choose(offers, spec)
@@ -42,6 +44,10 @@ def explain(op: Callable[..., Any], *args: Any, **params: Any) -> str:
         chosen = f"the array library's own {forward}"
     else:
         source = forward or declared.definition
-        chosen = f"the reference {source.__module__}.{source.__qualname__}" if forward else f"the definition {source.__module__}.{source.__qualname__}"
+        chosen = (
+            f"the reference {source.__module__}.{source.__qualname__}"
+            if forward
+            else f"the definition {source.__module__}.{source.__qualname__}"
+        )
     where = backend.of(known[0]).device_of(known[0]) if known else "cpu"
     return "\n".join([f"{declared.name} on {where} ({kind.__name__}): {chosen}", *[f"  {s}" for s in said]])

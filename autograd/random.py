@@ -66,7 +66,13 @@ def _place(array: np.ndarray, dtype: Any, device: str) -> Tensor:
 
 
 def uniform(
-    shape: tuple[int, ...], low: float = 0.0, high: float = 1.0, *, generator: Generator | None = None, dtype: Any = None, device: str = "cpu"
+    shape: tuple[int, ...],
+    low: float = 0.0,
+    high: float = 1.0,
+    *,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: str = "cpu",
 ) -> Tensor:
     """Numbers drawn evenly from [low, high).
 
@@ -77,7 +83,13 @@ def uniform(
 
 
 def normal(
-    shape: tuple[int, ...], mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None, dtype: Any = None, device: str = "cpu"
+    shape: tuple[int, ...],
+    mean: float = 0.0,
+    std: float = 1.0,
+    *,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: str = "cpu",
 ) -> Tensor:
     """Numbers drawn from the normal distribution.
 
@@ -87,7 +99,9 @@ def normal(
     return _place((generator or _default).numpy.normal(mean, std, shape), dtype, device)
 
 
-def integers(shape: tuple[int, ...], low: int, high: int, *, generator: Generator | None = None, device: str = "cpu") -> Tensor:
+def integers(
+    shape: tuple[int, ...], low: int, high: int, *, generator: Generator | None = None, device: str = "cpu"
+) -> Tensor:
     """Integers drawn evenly from low … high − 1."""
     return _place((generator or _default).numpy.integers(low, high, shape), "int64", device)
 

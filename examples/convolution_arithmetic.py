@@ -71,7 +71,9 @@ def main() -> None:
     for count in counts():
         same = count.slide == count.found
         wrong += not same
-        print(f"{'✓' if same else '✗'} {count.what}: {count.found}" + ("" if same else f", the slide says {count.slide}"))
+        print(
+            f"{'✓' if same else '✗'} {count.what}: {count.found}" + ("" if same else f", the slide says {count.slide}")
+        )
     raise SystemExit(f"{wrong} figures differ from the slides" if wrong else 0)
 
 

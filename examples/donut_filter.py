@@ -108,13 +108,17 @@ def main() -> None:
     print(f"in grey, the most donutty pixel is row {row}, column {column}:\n{show_the_work(int(row), int(column))}")
 
     unpadded = convolve(IMAGE, DONUT[None], padding="valid")[0]
-    print(f"without padding the map shrinks from {donutty.shape} to {unpadded.shape}: pixels near the edge have no answer")
+    print(
+        f"without padding the map shrinks from {donutty.shape} to {unpadded.shape}: pixels near the edge have no answer"
+    )
     two = convolve(IMAGE, np.stack([DONUT, -DONUT]))
     print(f"two filters give two maps: {two.shape}")
     second = np.stack([DONUT, DONUT.T])[None]
     again = convolve(two, second)
     print(f"a filter over the maps reaches through all of them: {second.shape[1:]} → {again.shape}")
-    print(f"the parameters are the multipliers: {DONUT.size} per filter, {two.shape[0] * DONUT.size} + {second.size} here")
+    print(
+        f"the parameters are the multipliers: {DONUT.size} per filter, {two.shape[0] * DONUT.size} + {second.size} here"
+    )
 
     panels = [("the image", IMAGE), ("the filter", DONUT), ("how donutty is each pixel?", donutty), ("without padding", unpadded),
               ("second filter's map", two[1]), ("the two maps convolved again", again[0]),

@@ -81,7 +81,9 @@ PROGRAMS = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("program", choices=PROGRAMS)
-    parser.add_argument("--out", type=Path, default=Path("out"), help="folder for checkpoints and pictures (default: out)")
+    parser.add_argument(
+        "--out", type=Path, default=Path("out"), help="folder for checkpoints and pictures (default: out)"
+    )
     parser.add_argument("--epochs", type=int, help="passes over the training images")
     parser.add_argument("--batch-size", type=int, default=100, help="images per step (default: 100)")
     parser.add_argument("--seed", type=int, default=1, help="of weights, order, augmentation and dropout (default: 1)")
@@ -96,7 +98,12 @@ def main() -> None:
     normal = Normalize(MNIST.mean, MNIST.std)
     moved = [RandomAffine(degrees=10, translate=(0.08, 0.08), scale=(0.9, 1.1))] if program.augment else []
     train = nn.data.DataLoader(
-        train_set, args.batch_size, shuffle=True, seed=args.seed, transform=Compose(ToFloat(), *moved, normal), num_workers=1
+        train_set,
+        args.batch_size,
+        shuffle=True,
+        seed=args.seed,
+        transform=Compose(ToFloat(), *moved, normal),
+        num_workers=1,
     )
     test = nn.data.DataLoader(test_set, 500, transform=Compose(ToFloat(), normal))
 
@@ -116,8 +123,16 @@ def main() -> None:
 
     scores = trainer.predict(test).numpy()
     right = int((scores.argmax(axis=1) == test_set.labels).sum())
-    print(f"{args.program}: {right / 100:.2f} % of {len(test_set):,} test images right, {epochs} epochs in {seconds:.0f} s")
-    result = {"program": args.program, "accuracy": right / len(test_set), "epochs": epochs, "seconds": seconds, "seed": args.seed}
+    print(
+        f"{args.program}: {right / 100:.2f} % of {len(test_set):,} test images right, {epochs} epochs in {seconds:.0f} s"
+    )
+    result = {
+        "program": args.program,
+        "accuracy": right / len(test_set),
+        "epochs": epochs,
+        "seconds": seconds,
+        "seed": args.seed,
+    }
     (args.out / "result.json").write_text(json.dumps(result, indent=2) + "\n")
     draw(model, history, test_set, scores, normal, args.out)
 

@@ -91,6 +91,8 @@ def by_name(device: str) -> Backend:
         if kind not in _lazy:
             raise DeviceError(f"device: {device!r} is not known → use one of {sorted({*_by_device, *_lazy})}")
         if kind == "cuda" and importlib.util.find_spec("cupy") is None:
-            raise DeviceError(f"device: {device!r} needs CuPy, which is not installed → pip install 'unfoldgrad[cuda13]'")
+            raise DeviceError(
+                f"device: {device!r} needs CuPy, which is not installed → pip install 'unfoldgrad[cuda13]'"
+            )
         _lazy[kind]()
     return _by_device[kind]

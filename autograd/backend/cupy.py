@@ -28,7 +28,9 @@ class CupyBackend(Backend):
         number = device.partition(":")[2] or "0"
         count = cupy.cuda.runtime.getDeviceCount()
         if not number.isdigit() or int(number) >= count:
-            raise DeviceError(f"device: {device!r} but this machine has {count} GPUs → use 'cuda:0' to 'cuda:{count - 1}'")
+            raise DeviceError(
+                f"device: {device!r} but this machine has {count} GPUs → use 'cuda:0' to 'cuda:{count - 1}'"
+            )
         with cupy.cuda.Device(int(number)):
             return cupy.asarray(array)
 

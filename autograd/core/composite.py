@@ -26,7 +26,9 @@ composites: dict[str, Composite] = {}
 class Composite:
     """The declaration of a composite; see ``composite``."""
 
-    def __init__(self, definition: Callable[..., Any], contract: str, label: str, source: str, cases: Sequence[Any], domain: Any) -> None:
+    def __init__(
+        self, definition: Callable[..., Any], contract: str, label: str, source: str, cases: Sequence[Any], domain: Any
+    ) -> None:
         self.name = definition.__name__
         self.definition = definition
         self.contract = Contract.parse(contract)
@@ -35,7 +37,9 @@ class Composite:
         names = list(self.signature.parameters)
         self.inputs = [o.name for o in self.contract.inputs]
         if names[: len(self.inputs)] != self.inputs:
-            raise AutogradError(f"{self.name}: the contract names {self.inputs} but the definition takes {names} → use one order")
+            raise AutogradError(
+                f"{self.name}: the contract names {self.inputs} but the definition takes {names} → use one order"
+            )
         self.params = {n: p.default for n, p in self.signature.parameters.items() if n not in self.inputs}
         self.saved_names = (*self.inputs, "residuals")
         self.plans: dict[Any, Any] = {}
@@ -90,7 +94,7 @@ class Composite:
 
 def composite(
     contract: str, *, label: str = "", source: str = "", cases: Sequence[Any] = ({},), domain: Any = None
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+) -> Callable[[Callable[..., Any]], Callable[..., Tensor]]:
     """Declare a function of the library's operations as a composite of its own name.
 
     It marks its part of the graph with a scope of that name, and lets a kernel registered under it stand in. A kernel has
@@ -112,7 +116,7 @@ def composite(
     tensor([0.6, 0.8])
     """
 
-    def declare(definition: Callable[..., Any]) -> Callable[..., Any]:
+    def declare(definition: Callable[..., Any]) -> Callable[..., Tensor]:
         declared = Composite(definition, contract, label, source, cases, domain)
         composites[declared.name] = declared
 
@@ -133,17 +137,23 @@ def composite(
     return declare
 
 
-identity = elementwise("identity", "x", forward=lambda x: x, deriv={"x": 1}, doc="The input itself, as a node of its own: y = x.")
+identity = elementwise(
+    "identity", "x", forward=lambda x: x, deriv={"x": 1}, doc="The input itself, as a node of its own: y = x."
+)
 
 
-def differentiate(f: Callable[[list[Any]], Tensor], inputs: Sequence[Any], wanted: Sequence[bool], g: Tensor) -> list[Any]:
+def differentiate(
+    f: Callable[[list[Any]], Tensor], inputs: Sequence[Any], wanted: Sequence[bool], g: Tensor
+) -> list[Any]:
     """Return the gradients of ``f(inputs)`` with respect to the wanted inputs, as tensors of the inputs' graph."""
     with enable_grad():
         own = [identity(x) if want else x for x, want in zip(inputs, wanted, strict=True)]
         out = f(own)
         if out.node is None:
             return [None] * len(own)
-        found = sweep({out.node: g}, keep=True, graph=True, wanted={x.node for x, want in zip(own, wanted, strict=True) if want})
+        found = sweep(
+            {out.node: g}, keep=True, graph=True, wanted={x.node for x, want in zip(own, wanted, strict=True) if want}
+        )
     return [found.get(x.node) if want else None for x, want in zip(own, wanted, strict=True)]
 
 

@@ -119,10 +119,12 @@ class Contract:
         values = [sizes.get(n, params.get(n)) for n in (left, right) if n]
         if not all(isinstance(v, int) for v in values):
             return None
-        a, b = int(values[0]), int(values[-1])  # type: ignore[call-overload]
+        a, b = int(str(values[0])), int(str(values[-1]))
         if sign == "/":
             if b < 1 or a % b:
-                raise ShapeError(f"{op}: {left}={a} cannot be divided into {right}={b} equal parts → choose a divisor of {a}")
+                raise ShapeError(
+                    f"{op}: {left}={a} cannot be divided into {right}={b} equal parts → choose a divisor of {a}"
+                )
             return a // b
         return a * b if sign == "*" else a
 
@@ -134,7 +136,11 @@ class Contract:
         known = []
         for name in re.findall(r"[A-Za-z_]\w*", dim):
             known.append(f"{owner[name]} has {name}={sizes[name]}" if name in sizes else f"{name}={params.get(name)}")
-        return f"{op}: {operand.name} has {dim}={size}" + (" but " + ", ".join(known) if known else "") + f" → expected {expected}"
+        return (
+            f"{op}: {operand.name} has {dim}={size}"
+            + (" but " + ", ".join(known) if known else "")
+            + f" → expected {expected}"
+        )
 
     @staticmethod
     def _check_batch(op: str, operands: Sequence[Operand], shapes: Sequence[Shape]) -> None:

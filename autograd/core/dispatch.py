@@ -124,7 +124,9 @@ def build_dispatcher(op: Primitive) -> Callable[..., Any]:
     unwrap = UNWRAP_SEQUENCE if variadic else UNWRAP
     nodes = [f"node_{x}" for x in op.rules] if not variadic else []
     fill = {
-        "constant": f"nodes_{first}.count(None) == len(nodes_{first})" if variadic else " and ".join(f"{n} is None" for n in nodes),
+        "constant": f"nodes_{first}.count(None) == len(nodes_{first})"
+        if variadic
+        else " and ".join(f"{n} is None" for n in nodes),
         "parents": f"nodes_{first}" if variadic else _tuple([f"node_{x}" for x in inputs]),
         "saved": _tuple([_saved_expression(op, name) for name in op.saved_names]),
         "params": _tuple(params),
@@ -167,11 +169,21 @@ def build_pull(op: Primitive) -> Callable[..., Any]:
     calls = []
     for x in inputs:
         call = _rule_call(op, x)
-        calls.append("None" if x not in op.rules else call if op.contract.variadic or len(inputs) == 1 else f"None if node_{x} is None else {call}")
+        calls.append(
+            "None"
+            if x not in op.rules
+            else call
+            if op.contract.variadic or len(inputs) == 1
+            else f"None if node_{x} is None else {call}"
+        )
     source = PULL.format(
-        nodes="" if op.contract.variadic or len(inputs) == 1 else f"    {_tuple([f'node_{x}' for x in inputs])} = parents\n",
+        nodes=""
+        if op.contract.variadic or len(inputs) == 1
+        else f"    {_tuple([f'node_{x}' for x in inputs])} = parents\n",
         saved=unpack(op.saved_names, "saved"),
-        params=unpack(list(op.params), "params") if any(n in op.params for ns in op.rule_names.values() for n in ns) else "",
+        params=unpack(list(op.params), "params")
+        if any(n in op.params for ns in op.rule_names.values() for n in ns)
+        else "",
         rules=calls[0] if op.contract.variadic else _tuple(calls),
     )
     return _compile(op.name, "pull", source, namespace)
@@ -242,7 +254,11 @@ def explain(op: Any, error: Exception, inputs: tuple[Any, ...], params: tuple[An
     if isinstance(error, (MemoryError, RecursionError)):
         return error
     arrays = tuple(inputs[0]) if op.contract.variadic else inputs
-    names = [o.name for o in op.contract.inputs] if not op.contract.variadic else [f"{op.contract.inputs[0].name}[{i}]" for i in range(len(arrays))]
+    names = (
+        [o.name for o in op.contract.inputs]
+        if not op.contract.variadic
+        else [f"{op.contract.inputs[0].name}[{i}]" for i in range(len(arrays))]
+    )
     known = [(n, a) for n, a in zip(names, arrays, strict=True) if backend.is_array(type(a))]
     devices = {backend.of(a).device_of(a) for _, a in known}
     if len(devices) > 1:
@@ -252,12 +268,21 @@ def explain(op: Any, error: Exception, inputs: tuple[Any, ...], params: tuple[An
     if wrong:
         name, value = wrong[0]
         kind = getattr(value, "dtype", type(value).__name__)
-        return errors.DTypeError(f"{op.name}: {name} is {kind} ({_short(value)}) but numbers are needed → convert it with tensor(...)")
+        return errors.DTypeError(
+            f"{op.name}: {name} is {kind} ({_short(value)}) but numbers are needed → convert it with tensor(...)"
+        )
     try:
-        op.contract.check(op.name, [np.shape(a) for a in arrays] if len(known) < len(arrays) else [a.shape for a in arrays], dict(zip(op.params, params, strict=True)))
+        op.contract.check(
+            op.name,
+            [np.shape(a) for a in arrays] if len(known) < len(arrays) else [a.shape for a in arrays],
+            dict(zip(op.params, params, strict=True)),
+        )
     except errors.ShapeError as shape_error:
         return shape_error
-    got = ", ".join(f"{n} {getattr(a, 'dtype', type(a).__name__)}{np.shape(a) if not hasattr(a, 'shape') else a.shape}" for n, a in zip(names, arrays, strict=True))
+    got = ", ".join(
+        f"{n} {getattr(a, 'dtype', type(a).__name__)}{np.shape(a) if not hasattr(a, 'shape') else a.shape}"
+        for n, a in zip(names, arrays, strict=True)
+    )
     given = "".join(f", {k}={v!r}" for k, v in zip(op.params, params, strict=True))
     kind = next(k for base, k in _KINDS if isinstance(error, base))
     return kind(f"{op.name}: {error}; got {got}{given}")  # the library's own words, with what it was given

@@ -37,7 +37,7 @@ def stamp(array: Any) -> None:
     _writes[key] = (weakref.ref(owner, lambda _: _writes.pop(key, None)), _last)
 
 
-def written_since(seq: int) -> bool:
+def written_since(seq: float) -> bool:
     """Return whether anything at all was written after creation number ``seq``."""
     return _last > seq
 

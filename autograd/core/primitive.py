@@ -17,8 +17,10 @@ from ..errors import AutogradError
 from .anomaly import watched
 from .contract import Contract
 from .dispatch import REQUIRED, build_dispatcher, build_pull, names_of
+from .tensor import Tensor
 
 Rule = Callable[..., Any]
+Operation = Callable[..., Tensor]  # of tensors; of raw arrays it returns a raw array
 registry: dict[str, Primitive] = {}
 
 
@@ -109,7 +111,10 @@ class Primitive:
         owners = {**parents, **{o: (node, i) for o, i in self.output_index.items()}}
         if not self.contract.several_outputs:
             owners["out"] = node
-        return tuple(wrap(s, owners[n]) if n in owners and s is not None else s for n, s in zip(self.saved_names, node.saved, strict=True))
+        return tuple(
+            wrap(s, owners[n]) if n in owners and s is not None else s
+            for n, s in zip(self.saved_names, node.saved, strict=True)
+        )
 
     def __repr__(self) -> str:
         return f"<primitive {self.name} {self.contract.text}>"
@@ -132,7 +137,7 @@ def primitive(
     source: str = "",
     doc: str = "",
     _deriv: Mapping[str, Any] | None = None,
-) -> Callable[..., Any]:
+) -> Operation:
     """Declare an operation and return the function that users call.
 
     Args:
@@ -175,7 +180,9 @@ def primitive(
         rule_names[x] = names_of(rule, skip=1) if not hasattr(rule, "names") else rule.names
         unknown = set(rule_names[x]) - known
         if x not in inputs or unknown:
-            raise AutogradError(f"{name}: the rule for {x!r} names {sorted(unknown) or x!r}, but the operation has {sorted(known)}")
+            raise AutogradError(
+                f"{name}: the rule for {x!r} names {sorted(unknown) or x!r}, but the operation has {sorted(known)}"
+            )
     saved = dict.fromkeys(n for names in rule_names.values() for n in names if n not in params)
     op = Primitive(
         name, parsed, forward, rules, rule_names, params, prepare, dims, dict(_deriv or {}), tuple(linear_in), dict(domain or {}),
@@ -191,7 +198,12 @@ def primitive(
 
 
 def elementwise(
-    name: str, inputs: str, *, forward: str | Callable[..., Any], deriv: Mapping[str, Any] | None = None, **declaration: Any
+    name: str,
+    inputs: str,
+    *,
+    forward: str | Callable[..., Any],
+    deriv: Mapping[str, Any] | None = None,
+    **declaration: Any,
 ) -> Callable[..., Any]:
     """Declare an operation that works on every element by itself, with broadcasting.
 

@@ -75,7 +75,12 @@ def lift(node: Node, wanted_parents: Any = None) -> tuple[Any, ...]:
             multi, i = owner
             pick = Node()
             pick.op, pick.parents, pick.saved, pick.params = PICK, (multi,), (), (i,)
-            pick.shape, pick.dtype, pick.scope, pick.seq = array.shape, array.dtype, multi.scope, multi.seq + 0.5  # just after
+            pick.shape, pick.dtype, pick.scope, pick.seq = (
+                array.shape,
+                array.dtype,
+                multi.scope,
+                multi.seq + 0.5,
+            )  # just after
             return make(array, pick if array.dtype.kind == "f" else None)
         return make(array, owner)
 
@@ -83,7 +88,9 @@ def lift(node: Node, wanted_parents: Any = None) -> tuple[Any, ...]:
     return node.op.lift(node, wrap)
 
 
-def sweep(seeds: dict[Node, Any], *, keep: bool, graph: bool = False, wanted: Collection[Node] | None = None) -> dict[Node, Any]:
+def sweep(
+    seeds: dict[Node, Any], *, keep: bool, graph: bool = False, wanted: Collection[Node] | None = None
+) -> dict[Node, Any]:
     """Carry the gradients in ``seeds`` upstream.
 
     Args:
@@ -179,15 +186,21 @@ def _deposit(node: Node, g: Any, own: bool) -> None:
 def _seed(output: Tensor, gradient: Any, what: str) -> Any:
     """The gradient to begin with, as an array of the output's shape, type and device."""
     if output.node is None:
-        raise GraphError(f"{what}: tensor of shape {output.shape} has no graph → compute it from a tensor with requires_grad=True, outside no_grad()")
+        raise GraphError(
+            f"{what}: tensor of shape {output.shape} has no graph → compute it from a tensor with requires_grad=True, outside no_grad()"
+        )
     if gradient is None:
         if output.size != 1:
-            raise GraphError(f"{what}: tensor has shape {output.shape}, that is {output.size} elements, not a scalar → pass gradient=, or sum() it")
+            raise GraphError(
+                f"{what}: tensor has shape {output.shape}, that is {output.size} elements, not a scalar → pass gradient=, or sum() it"
+            )
         return backend.of(output.data).xp.ones_like(output.data)
     if not isinstance(gradient, Tensor):
         gradient = Tensor(gradient)
     if gradient.device != output.device:
-        raise GraphError(f"{what}: gradient is on {gradient.device!r} but the tensor on {output.device!r} → move it with .to({output.device!r})")
+        raise GraphError(
+            f"{what}: gradient is on {gradient.device!r} but the tensor on {output.device!r} → move it with .to({output.device!r})"
+        )
     if gradient.shape != output.shape:
         raise ShapeError(f"{what}: gradient has shape {gradient.shape} but the tensor {output.shape} → make them equal")
     return gradient if gradient.dtype == output.dtype else gradient.astype(output.dtype)
@@ -233,10 +246,18 @@ def gradients(
     several = not isinstance(inputs, Tensor)
     outs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
     ins: list[Tensor] = list(inputs) if several else [inputs]  # type: ignore[list-item]
-    begins = [grad_outputs] * len(outs) if grad_outputs is None else [grad_outputs] if isinstance(outputs, Tensor) else list(grad_outputs)
+    begins = (
+        [grad_outputs] * len(outs)
+        if grad_outputs is None
+        else [grad_outputs]
+        if isinstance(outputs, Tensor)
+        else list(grad_outputs)
+    )
     for i, x in enumerate(ins):
         if x.node is None:
-            raise GraphError(f"gradients: input {i} of shape {x.shape} is a constant → create it with requires_grad=True")
+            raise GraphError(
+                f"gradients: input {i} of shape {x.shape} is a constant → create it with requires_grad=True"
+            )
     keep = create_graph if retain_graph is None else retain_graph
     with enable_grad() if create_graph else no_grad():
         seeds: dict[Node, Any] = {}
@@ -255,16 +276,20 @@ def gradients(
     for i, x in enumerate(ins):
         g = found.get(x.node)  # type: ignore[arg-type]
         if g is None and not allow_unused:
-            raise GraphError(f"gradients: the outputs do not depend on input {i} of shape {x.shape} → pass allow_unused=True to get None")
+            raise GraphError(
+                f"gradients: the outputs do not depend on input {i} of shape {x.shape} → pass allow_unused=True to get None"
+            )
         if g is not None and not isinstance(g, Tensor):
             g = as_array(g)
-            shared = id(g) in handed or g.base is not None or any(g is (s.data if isinstance(s, Tensor) else s) for s in seeds.values())
+            shared = (
+                id(g) in handed
+                or g.base is not None
+                or any(g is (s.data if isinstance(s, Tensor) else s) for s in seeds.values())
+            )
             g = make(g.copy() if shared else g, None)
             handed.add(id(g.data))
         results.append(g)
     return results if several else results[0]
-
-
 
 
 __all__ = ["backward", "gradients", "lift", "make", "reachable", "sweep", "unbroadcast"]

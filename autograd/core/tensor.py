@@ -14,7 +14,6 @@ from . import inplace
 from .node import Node, leaf
 from .scope import state
 
-Method = ClassVar[Callable[..., Any]]
 
 
 def as_array(value: Any) -> Any:
@@ -37,7 +36,9 @@ def _from_data(data: Any) -> Any:
     except ValueError as error:
         raise ShapeError(f"tensor: {error} → give rows of equal length") from error
     if array.dtype.kind not in "biufc":
-        raise DTypeError(f"tensor: data has type {array.dtype} but numbers are needed → convert {type(data).__name__} to numbers first")
+        raise DTypeError(
+            f"tensor: data has type {array.dtype} but numbers are needed → convert {type(data).__name__} to numbers first"
+        )
     return array.astype(switches.default_dtype) if array.dtype.kind == "f" else array
 
 
@@ -108,7 +109,9 @@ class Tensor:
         """Ask for gradients with respect to this leaf, or stop asking; return the tensor."""
         if on and self.node is None:
             if self.dtype.kind != "f":
-                raise DTypeError(f"requires_grad: dtype is {self.dtype} but only floating types have gradients → .to('float32')")
+                raise DTypeError(
+                    f"requires_grad: dtype is {self.dtype} but only floating types have gradients → .to('float32')"
+                )
             self.node = leaf(self.shape, self.dtype)
         elif not on and self.node is not None:
             if self.node.op is not None:
@@ -133,7 +136,9 @@ class Tensor:
                 return
             raise GraphError("grad: only a leaf with requires_grad=True keeps a gradient → call requires_grad_() first")
         if value is not None and (value.shape != self.shape or value.device != self.device):
-            raise ShapeError(f"grad: has shape {value.shape} on {value.device!r} but the tensor {self.shape} on {self.device!r} → make them equal")
+            raise ShapeError(
+                f"grad: has shape {value.shape} on {value.device!r} but the tensor {self.shape} on {self.device!r} → make them equal"
+            )
         self.node.grad = None if value is None else value.detach()
 
     # --- gradients ----------------------------------------------------------------------------------------------------
@@ -164,13 +169,17 @@ class Tensor:
     def numpy(self) -> np.ndarray:
         """Return the values as a NumPy array: the same memory on the CPU, a copy from another device."""
         if self.node is not None:
-            raise GraphError(f"numpy: tensor of shape {self.shape} requires gradients, which NumPy cannot follow → .detach().numpy()")
+            raise GraphError(
+                f"numpy: tensor of shape {self.shape} requires gradients, which NumPy cannot follow → .detach().numpy()"
+            )
         return backend.of(self.data).to_host(self.data)
 
     def item(self) -> Any:
         """Return the only element as a Python number."""
         if self.size != 1:
-            raise ShapeError(f"item: tensor has shape {self.shape}, that is {self.size} elements, but exactly 1 is needed → index it first")
+            raise ShapeError(
+                f"item: tensor has shape {self.shape}, that is {self.size} elements, but exactly 1 is needed → index it first"
+            )
         return self.data.item()
 
     def tolist(self) -> Any:
@@ -210,7 +219,9 @@ class Tensor:
         else:
             raw = value.data if isinstance(value, Tensor) else value
             if np.broadcast_shapes(self.shape, np.shape(raw) if not hasattr(raw, "shape") else raw.shape) != self.shape:
-                raise ShapeError(f"in place: value has shape {raw.shape} but the tensor {self.shape} → the value must broadcast to the tensor")
+                raise ShapeError(
+                    f"in place: value has shape {raw.shape} but the tensor {self.shape} → the value must broadcast to the tensor"
+                )
             self.data = operator(self.data, raw)
             inplace.stamp(self.data)
         return self
@@ -229,7 +240,9 @@ class Tensor:
     # --- Python's protocols -------------------------------------------------------------------------------------------
 
     def __repr__(self) -> str:
-        values = np.array2string(backend.of(self.data).to_host(self.data), separator=", ", prefix="tensor(", threshold=200)
+        values = np.array2string(
+            backend.of(self.data).to_host(self.data), separator=", ", prefix="tensor(", threshold=200
+        )
         extra = "" if self.dtype.name in (switches.default_dtype, "int64", "bool") else f", dtype={self.dtype.name}"
         extra += "" if self.device == "cpu" else f", device={self.device!r}"
         if self.node is not None:
@@ -280,36 +293,42 @@ class Tensor:
         return type(self), (self.detach().numpy(), self.requires_grad)
 
     # Installed by ``autograd.ops`` from the declared operations.
-    __add__: Method
-    __radd__: Method
-    __sub__: Method
-    __rsub__: Method
-    __mul__: Method
-    __rmul__: Method
-    __truediv__: Method
-    __rtruediv__: Method
-    __floordiv__: Method
-    __mod__: Method
-    __pow__: Method
-    __rpow__: Method
-    __matmul__: Method
-    __rmatmul__: Method
-    __neg__: Method
-    __pos__: Method
-    __abs__: Method
-    __lt__: Method
-    __le__: Method
-    __gt__: Method
-    __ge__: Method
-    __and__: Method
-    __or__: Method
-    __xor__: Method
-    __invert__: Method
-    __getitem__: Method
+    __add__: ClassVar[Callable[..., Tensor]]
+    __radd__: ClassVar[Callable[..., Tensor]]
+    __sub__: ClassVar[Callable[..., Tensor]]
+    __rsub__: ClassVar[Callable[..., Tensor]]
+    __mul__: ClassVar[Callable[..., Tensor]]
+    __rmul__: ClassVar[Callable[..., Tensor]]
+    __truediv__: ClassVar[Callable[..., Tensor]]
+    __rtruediv__: ClassVar[Callable[..., Tensor]]
+    __floordiv__: ClassVar[Callable[..., Tensor]]
+    __mod__: ClassVar[Callable[..., Tensor]]
+    __pow__: ClassVar[Callable[..., Tensor]]
+    __rpow__: ClassVar[Callable[..., Tensor]]
+    __matmul__: ClassVar[Callable[..., Tensor]]
+    __rmatmul__: ClassVar[Callable[..., Tensor]]
+    __neg__: ClassVar[Callable[..., Tensor]]
+    __pos__: ClassVar[Callable[..., Tensor]]
+    __abs__: ClassVar[Callable[..., Tensor]]
+    __lt__: ClassVar[Callable[..., Tensor]]
+    __le__: ClassVar[Callable[..., Tensor]]
+    __gt__: ClassVar[Callable[..., Tensor]]
+    __ge__: ClassVar[Callable[..., Tensor]]
+    __and__: ClassVar[Callable[..., Tensor]]
+    __or__: ClassVar[Callable[..., Tensor]]
+    __xor__: ClassVar[Callable[..., Tensor]]
+    __invert__: ClassVar[Callable[..., Tensor]]
+    __getitem__: ClassVar[Callable[..., Tensor]]
 
     if TYPE_CHECKING:
 
-        def __getattr__(self, name: str) -> Callable[..., Any]: ...
+        T: Tensor
+        mT: Tensor
+
+        def __eq__(self, other: object) -> Tensor: ...  # type: ignore[override]
+        def __ne__(self, other: object) -> Tensor: ...  # type: ignore[override]
+
+        def __getattr__(self, name: str) -> Callable[..., Tensor]: ...
 
 
 def unwrap_index(index: Any) -> Any:

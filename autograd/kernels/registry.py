@@ -15,7 +15,7 @@ Shape = tuple[int, ...]
 class Spec:
     """What a plan may look at: shapes and element types of the inputs, and the parameters by name."""
 
-    shapes: tuple[Shape, ...]
+    shapes: tuple[Shape | None, ...]
     dtypes: tuple[Any, ...]
     params: dict[str, Any]
 

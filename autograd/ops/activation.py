@@ -31,7 +31,9 @@ def _sigmoid(xp: Any, x: Any) -> Any:
     return xp.where(x >= 0, 1.0, z) / (1 + z)
 
 
-sigmoid = elementwise("sigmoid", "x", forward=_sigmoid, deriv={"x": lambda out: out * (1 - out)}, label="σ", doc="1 / (1 + e⁻ˣ).")
+sigmoid = elementwise(
+    "sigmoid", "x", forward=_sigmoid, deriv={"x": lambda out: out * (1 - out)}, label="σ", doc="1 / (1 + e⁻ˣ)."
+)
 log_sigmoid = elementwise(
     "log_sigmoid", "x", forward=lambda xp, x: -xp.logaddexp(-x, x * 0), deriv={"x": lambda x: sigmoid(-x)},
     doc="ln σ(x) = −ln(1 + e⁻ˣ) without overflow.",

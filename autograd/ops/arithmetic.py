@@ -14,7 +14,9 @@ from .exponential import log
 INF = float("inf")
 
 add = elementwise("add", "x, y", forward="add", deriv={"x": 1, "y": 1}, label="+", doc="Sum, x + y.")
-subtract = elementwise("subtract", "x, y", forward="subtract", deriv={"x": 1, "y": -1}, label="−", doc="Difference, x − y.")
+subtract = elementwise(
+    "subtract", "x, y", forward="subtract", deriv={"x": 1, "y": -1}, label="−", doc="Difference, x − y."
+)
 multiply = elementwise(
     "multiply", "x, y", forward="multiply", deriv={"x": lambda y: y, "y": lambda x: x}, label="×",
     linear_in=("x", "y"), doc="Product, x·y.",
@@ -29,9 +31,16 @@ reciprocal = elementwise(
     "reciprocal", "x", forward="reciprocal", deriv={"x": lambda out: -out * out}, domain={"x": (0.3, INF)}, doc="1 / x."
 )
 square = elementwise("square", "x", forward="square", deriv={"x": lambda x: 2 * x}, label="x²", doc="x².")
-sqrt = elementwise("sqrt", "x", forward="sqrt", deriv={"x": lambda out: 0.5 / out}, label="√", domain={"x": (0, INF)}, doc="√x.")
+sqrt = elementwise(
+    "sqrt", "x", forward="sqrt", deriv={"x": lambda out: 0.5 / out}, label="√", domain={"x": (0, INF)}, doc="√x."
+)
 cbrt = elementwise(
-    "cbrt", "x", forward="cbrt", deriv={"x": lambda out: 1 / (3 * out * out)}, domain={"x": (0, INF)}, doc="Cube root, ∛x."
+    "cbrt",
+    "x",
+    forward="cbrt",
+    deriv={"x": lambda out: 1 / (3 * out * out)},
+    domain={"x": (0, INF)},
+    doc="Cube root, ∛x.",
 )
 power = elementwise(
     "power", "x, y", forward="power", label="xʸ", domain={"x": (0, INF)}, doc="x to the power y, xʸ.",
@@ -59,10 +68,20 @@ absolute = elementwise(
 
 # Steps: the derivative is 0 wherever there is one.
 sign = elementwise("sign", "x", forward="sign", deriv={"x": 0}, kinks={"x": (0,)}, doc="−1, 0 or 1, the sign of x.")
-floor = elementwise("floor", "x", forward="floor", deriv={"x": 0}, kinks={"x": "integers"}, domain={"x": (0.1, 0.9)}, doc="⌊x⌋.")
-ceil = elementwise("ceil", "x", forward="ceil", deriv={"x": 0}, kinks={"x": "integers"}, domain={"x": (0.1, 0.9)}, doc="⌈x⌉.")
+floor = elementwise(
+    "floor", "x", forward="floor", deriv={"x": 0}, kinks={"x": "integers"}, domain={"x": (0.1, 0.9)}, doc="⌊x⌋."
+)
+ceil = elementwise(
+    "ceil", "x", forward="ceil", deriv={"x": 0}, kinks={"x": "integers"}, domain={"x": (0.1, 0.9)}, doc="⌈x⌉."
+)
 trunc = elementwise(
-    "trunc", "x", forward="trunc", deriv={"x": 0}, kinks={"x": "integers"}, domain={"x": (0.1, 0.9)}, doc="x rounded towards 0."
+    "trunc",
+    "x",
+    forward="trunc",
+    deriv={"x": 0},
+    kinks={"x": "integers"},
+    domain={"x": (0.1, 0.9)},
+    doc="x rounded towards 0.",
 )
 round_ = elementwise(
     "round", "x", forward="round", params={"decimals": 0}, deriv={"x": 0}, kinks={"x": "half-integers"},
@@ -103,9 +122,13 @@ less = elementwise("less", "x, y", forward="less", label="<", doc="x < y.")
 less_equal = elementwise("less_equal", "x, y", forward="less_equal", label="≤", doc="x ≤ y.")
 greater = elementwise("greater", "x, y", forward="greater", label=">", doc="x > y.")
 greater_equal = elementwise("greater_equal", "x, y", forward="greater_equal", label="≥", doc="x ≥ y.")
-logical_and = elementwise("logical_and", "x, y", forward="logical_and", domain={"x": "bool", "y": "bool"}, doc="x and y.")
+logical_and = elementwise(
+    "logical_and", "x, y", forward="logical_and", domain={"x": "bool", "y": "bool"}, doc="x and y."
+)
 logical_or = elementwise("logical_or", "x, y", forward="logical_or", domain={"x": "bool", "y": "bool"}, doc="x or y.")
-logical_xor = elementwise("logical_xor", "x, y", forward="logical_xor", domain={"x": "bool", "y": "bool"}, doc="Either x or y.")
+logical_xor = elementwise(
+    "logical_xor", "x, y", forward="logical_xor", domain={"x": "bool", "y": "bool"}, doc="Either x or y."
+)
 logical_not = elementwise("logical_not", "x", forward="logical_not", domain={"x": "bool"}, doc="Not x.")
 bitwise_and = elementwise("bitwise_and", "x, y", forward="bitwise_and", domain={"x": "bool", "y": "bool"}, doc="x & y.")
 bitwise_or = elementwise("bitwise_or", "x, y", forward="bitwise_or", domain={"x": "bool", "y": "bool"}, doc="x | y.")

@@ -71,15 +71,20 @@ def _along(xp: Any, index: Any, axis: int) -> tuple[Any, ...]:
     """The full index of the elements that ``index`` names along ``axis``."""
     axis %= index.ndim
     return tuple(
-        index if a == axis else xp.arange(n).reshape([n if b == a else 1 for b in range(index.ndim)]) for a, n in enumerate(index.shape)
+        index if a == axis else xp.arange(n).reshape([n if b == a else 1 for b in range(index.ndim)])
+        for a, n in enumerate(index.shape)
     )
 
 
 def _axis_of(x: Any, index: Any, axis: int) -> tuple[int]:
     if getattr(getattr(index, "dtype", None), "kind", "") not in "iu":
-        raise DTypeError(f"gather: index has type {getattr(index, 'dtype', type(index).__name__)} but integers are needed → index.astype('int64')")
+        raise DTypeError(
+            f"gather: index has type {getattr(index, 'dtype', type(index).__name__)} but integers are needed → index.astype('int64')"
+        )
     if index.ndim != x.ndim or not -x.ndim <= axis < x.ndim:
-        raise IndexingError(f"gather: x has shape {x.shape}, index {index.shape}, axis={axis} → give index as many axes as x, and one of them as axis")
+        raise IndexingError(
+            f"gather: x has shape {x.shape}, index {index.shape}, axis={axis} → give index as many axes as x, and one of them as axis"
+        )
     return (axis,)
 
 
@@ -89,6 +94,7 @@ gather = primitive(
     cases=({"axis": 0, "x": (3, 2), "index": (4, 2)}, {"axis": -1, "x": (2, 3), "index": (2, 2)}),
     doc="out[i, j] = x[i, index[i, j]] for axis 1, and alike for others (NumPy's take_along_axis, PyTorch's gather).",
 )  # fmt: skip
+take_along_axis = gather
 
 
 def _scatter_add(xp: Any, x: Any, index: Any, shape: Any, axis: int) -> Any:
@@ -141,7 +147,9 @@ def check_indices(op: str, indices: Any, size: int) -> None:
     if indices.dtype.kind not in "iu":
         raise DTypeError(f"{op}: indices have type {indices.dtype} but integers are needed → .astype('int64')")
     if indices.size and (int(indices.min()) < 0 or int(indices.max()) >= size):
-        raise IndexingError(f"{op}: indices run from {int(indices.min())} to {int(indices.max())} but must lie in 0 … {size - 1}")
+        raise IndexingError(
+            f"{op}: indices run from {int(indices.min())} to {int(indices.max())} but must lie in 0 … {size - 1}"
+        )
 
 
 def _embedding(indices: Any, w: Any) -> Any:

@@ -37,7 +37,9 @@ def matmul(x: Any, y: Any) -> Any:
     if x_ndim >= 2 and y_ndim >= 2:
         return _matmul(x, y)
     if not x_ndim or not y_ndim:
-        raise ShapeError(f"matmul: x has shape {tuple(x.shape)} and y {tuple(y.shape)}, but both need an axis → use x * y")
+        raise ShapeError(
+            f"matmul: x has shape {tuple(x.shape)} and y {tuple(y.shape)}, but both need an axis → use x * y"
+        )
     out = _matmul(reshape(x, (1, -1)) if x_ndim == 1 else x, reshape(y, (-1, 1)) if y_ndim == 1 else y)
     shape = tuple(out.shape[:-2]) + (out.shape[-2],) * (x_ndim > 1) + (out.shape[-1],) * (y_ndim > 1)
     return reshape(out, shape)
@@ -69,14 +71,21 @@ def inner(x: Any, y: Any) -> Any:
     return multiply(x, y).sum(axis=-1)
 
 
-@composite("x, y", cases=({"x": (2, 3), "y": (3, 2), "axes": 1}, {"x": (2, 3, 4), "y": (4, 3), "axes": ((1, 2), (1, 0))}))
+@composite(
+    "x, y", cases=({"x": (2, 3), "y": (3, 2), "axes": 1}, {"x": (2, 3, 4), "y": (4, 3), "axes": ((1, 2), (1, 0))})
+)
 def tensordot(x: Any, y: Any, axes: Any = 2) -> Any:
     """Sum of products over pairs of axes: a number of last axes of x against first of y, or two tuples of axes."""
     if isinstance(axes, int):
         axes = (tuple(range(len(x.shape) - axes, len(x.shape))), tuple(range(axes)))
-    ax, ay = (tuple(a % len(t.shape) for a in ((axis,) if isinstance(axis, int) else axis)) for t, axis in zip((x, y), axes, strict=True))
+    ax, ay = (
+        tuple(a % len(t.shape) for a in ((axis,) if isinstance(axis, int) else axis))
+        for t, axis in zip((x, y), axes, strict=True)
+    )
     if [x.shape[a] for a in ax] != [y.shape[a] for a in ay]:
-        raise ShapeError(f"tensordot: axes {ax} of x {tuple(x.shape)} and {ay} of y {tuple(y.shape)} differ in size → pair equal sizes")
+        raise ShapeError(
+            f"tensordot: axes {ax} of x {tuple(x.shape)} and {ay} of y {tuple(y.shape)} differ in size → pair equal sizes"
+        )
     free_x = tuple(a for a in range(len(x.shape)) if a not in ax)
     free_y = tuple(a for a in range(len(y.shape)) if a not in ay)
     k = 1
@@ -105,7 +114,9 @@ def _einsum_rule(g: Any, xs: Any, xs_shape: Any, subscripts: str) -> list[Any]:
         kept = "".join(c for c in own if c in known)
         dx = _einsum((g, *[x for x, _ in others]), f"{','.join([output, *[s for _, s in others]])}->{kept}")
         if kept != own:  # a letter that stands in this operand alone was summed: every element gets the same
-            dx = broadcast_to(reshape(dx, tuple(n if c in known else 1 for c, n in zip(own, xs_shape[i], strict=True))), xs_shape[i])
+            dx = broadcast_to(
+                reshape(dx, tuple(n if c in known else 1 for c, n in zip(own, xs_shape[i], strict=True))), xs_shape[i]
+            )
         gradients.append(dx)
     return gradients
 
@@ -129,17 +140,24 @@ def einsum(subscripts: str, *operands: Any) -> Any:
     inputs, arrow, output = subscripts.replace(" ", "").partition("->")
     terms = inputs.split(",")
     if len(terms) != len(operands):
-        raise ShapeError(f"einsum: {subscripts!r} names {len(terms)} operands but {len(operands)} are given → name each")
+        raise ShapeError(
+            f"einsum: {subscripts!r} names {len(terms)} operands but {len(operands)} are given → name each"
+        )
     if not arrow:
         single = sorted(c for c in set(inputs) - set(",.") if inputs.replace(",", "").count(c) == 1)
         output = ("..." if "..." in inputs else "") + "".join(single)
     spare = [c for c in string.ascii_letters if c not in subscripts]
-    width = max((len(x.shape) - len(t.replace("...", "")) for t, x in zip(terms, operands, strict=True) if "..." in t), default=0)
+    width = max(
+        (len(x.shape) - len(t.replace("...", "")) for t, x in zip(terms, operands, strict=True) if "..." in t),
+        default=0,
+    )
     written = []
     for term, x in zip(terms, operands, strict=True):
         own = len(x.shape) - len(term.replace("...", ""))
         if own < 0 or ("..." not in term and own):
-            raise ShapeError(f"einsum: {term!r} in {subscripts!r} does not fit an operand of shape {tuple(x.shape)} → one letter per axis")
+            raise ShapeError(
+                f"einsum: {term!r} in {subscripts!r} does not fit an operand of shape {tuple(x.shape)} → one letter per axis"
+            )
         written.append(term.replace("...", "".join(spare[width - own : width])))
     operands = tuple(operands)
     for i, term in enumerate(written):

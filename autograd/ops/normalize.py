@@ -30,7 +30,9 @@ def log_softmax(x: Any, axis: int = -1) -> Any:
     return x - logsumexp(x, axis, True)
 
 
-@composite("x: N C ..., w: C, b: C, mean: C, var: C", source="Ioffe & Szegedy, Batch normalization, ICML 2015, algorithm 1")
+@composite(
+    "x: N C ..., w: C, b: C, mean: C, var: C", source="Ioffe & Szegedy, Batch normalization, ICML 2015, algorithm 1"
+)
 def batch_norm(x: Any, w: Any, b: Any, mean: Any, var: Any, eps: float = 1e-5) -> Any:
     """Every channel shifted and scaled by given statistics, (x − mean) / √(var + eps)·w + b."""
     column = (-1,) + (1,) * (len(x.shape) - 2)
@@ -48,7 +50,9 @@ def layer_norm(x: Any, w: Any, b: Any, axes: int = 1, eps: float = 1e-5) -> Any:
 def group_norm(x: Any, w: Any, b: Any, groups: int = 1, eps: float = 1e-5) -> Any:
     """Every group of channels of every example brought to mean 0 and variance 1, then ·w + b per channel."""
     if groups < 1 or x.shape[1] % groups:
-        raise ShapeError(f"group_norm: x has C={x.shape[1]} channels, which groups={groups} does not divide → choose a divisor")
+        raise ShapeError(
+            f"group_norm: x has C={x.shape[1]} channels, which groups={groups} does not divide → choose a divisor"
+        )
     apart = _standard(reshape(x, (x.shape[0], groups, -1)), (-1,), eps)
     column = (-1,) + (1,) * (len(x.shape) - 2)
     return reshape(apart, x.shape) * w.reshape(column) + b.reshape(column)
@@ -68,11 +72,16 @@ def local_response_norm(x: Any, size: int, alpha: float = 1e-4, beta: float = 0.
     rest = ((0, 0),) * (len(x.shape) - 2)
     squares = pad(square(x), ((0, 0), (size // 2, (size - 1) // 2), *rest))
     channels = x.shape[1]
-    total = sum((getitem(squares, (slice(None), slice(i, i + channels))) for i in range(1, size)), getitem(squares, (slice(None), slice(0, channels))))
+    total = sum(
+        (getitem(squares, (slice(None), slice(i, i + channels))) for i in range(1, size)),
+        getitem(squares, (slice(None), slice(0, channels))),
+    )
     return x / (k + alpha / size * total) ** beta
 
 
-def cross_entropy(x: Any, target: Any, weight: Any = None, label_smoothing: float = 0.0, ignore_index: int = -100) -> Any:
+def cross_entropy(
+    x: Any, target: Any, weight: Any = None, label_smoothing: float = 0.0, ignore_index: int = -100
+) -> Any:
     """Cross-entropy of class scores, −Σ_c q_c ln softmax(x)_c, one value per example.
 
     Args:
@@ -96,7 +105,9 @@ def cross_entropy(x: Any, target: Any, weight: Any = None, label_smoothing: floa
     target = target if isinstance(target, Tensor) else Tensor(target)
     if target.dtype.kind == "f":
         if target.shape != x.shape:
-            raise ShapeError(f"cross_entropy: target of probabilities has shape {target.shape} but x {x.shape} → make them equal")
+            raise ShapeError(
+                f"cross_entropy: target of probabilities has shape {target.shape} but x {x.shape} → make them equal"
+            )
         return soft_cross_entropy(x, target, weight, label_smoothing)
     if len(x.shape) < 2 or target.shape != (x.shape[0], *x.shape[2:]):
         raise ShapeError(

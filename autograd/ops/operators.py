@@ -11,7 +11,8 @@ import numpy as np
 from ..core.tensor import Tensor
 from ..errors import DTypeError
 from . import arithmetic as a
-from . import device, exponential, index, matmul, reduce, shape
+from . import device, exponential, index, reduce, shape
+from .matmul import dot, matmul, mT
 from .normalize import log_softmax, softmax
 
 
@@ -20,11 +21,11 @@ def _swapped(op: Callable[..., Any]) -> Callable[[Any, Any], Any]:
 
 
 def _matmul(self: Tensor, other: Any) -> Any:
-    return matmul.matmul(self, other if isinstance(other, Tensor) else Tensor(other))
+    return matmul(self, other if isinstance(other, Tensor) else Tensor(other))
 
 
 def _rmatmul(self: Tensor, other: Any) -> Any:
-    return matmul.matmul(Tensor(other), self)
+    return matmul(Tensor(other), self)
 
 
 def _power(self: Tensor, exponent: Any) -> Any:
@@ -35,8 +36,6 @@ def _power(self: Tensor, exponent: Any) -> Any:
         if exponent == 0.5:
             return a.sqrt(self)
     return a.power(self, exponent)
-
-
 
 
 def _in_place(op: Callable[[Any, Any], Any], recorded: Callable[..., Any]) -> Callable[[Tensor, Any], Tensor]:
@@ -79,7 +78,9 @@ def _to(self: Tensor, target: Any) -> Any:
     try:
         wanted = np.dtype(target)
     except TypeError as error:
-        raise DTypeError(f"to: target is {target!r} → give a device such as 'cuda' or a type such as 'float64'") from error
+        raise DTypeError(
+            f"to: target is {target!r} → give a device such as 'cuda' or a type such as 'float64'"
+        ) from error
     return self if wanted == self.dtype else shape.astype(self, wanted)
 
 
@@ -90,7 +91,7 @@ METHODS: dict[str, Callable[..., Any]] = {
     "reshape": _reshape, "view": _reshape, "transpose": _transpose, "permute": _transpose, "swapaxes": shape.swapaxes,
     "squeeze": shape.squeeze, "unsqueeze": shape.expand_dims, "flatten": shape.flatten, "ravel": lambda self: shape.reshape(self, (-1,)),
     "repeat": shape.repeat, "astype": shape.astype, "copy": shape.copy, "clone": shape.copy, "diagonal": shape.diagonal,
-    "take": index.take, "gather": index.gather, "dot": matmul.dot, "matmul": _matmul,
+    "take": index.take, "gather": index.gather, "dot": dot, "matmul": _matmul,
     "exp": exponential.exp, "log": exponential.log, "sqrt": a.sqrt, "square": a.square, "abs": a.absolute, "tanh": exponential.tanh,
     "sin": exponential.sin, "cos": exponential.cos, "clip": a.clip, "round": a.round_, "pow": _power, "softmax": softmax,
     "log_softmax": log_softmax, "unstack": shape.unstack, "split": shape.split, "flip": shape.flip,
@@ -103,8 +104,8 @@ def install() -> None:
     """Give ``Tensor`` its operators and methods."""
     for name, function in {**OPERATORS, **METHODS}.items():
         setattr(Tensor, name, function)
-    Tensor.T = property(shape.transpose, doc="The axes in reverse order.")  # type: ignore[attr-defined]
-    Tensor.mT = property(matmul.mT, doc="The matrices in the last two axes transposed.")  # type: ignore[attr-defined]
+    for name, view in {"T": shape.transpose, "mT": mT}.items():
+        setattr(Tensor, name, property(view, doc=view.__doc__))
 
 
 install()

@@ -15,7 +15,7 @@ from .index import gather
 from .shape import broadcast_to, expand_dims, flip, reshape
 
 REDUCTION = {"axis": None, "keepdims": False}
-CASES = ({}, {"axis": 0, "x": (3, 2)}, {"axis": -1, "keepdims": True, "x": (2, 3)}, {"axis": (0, 2), "x": (2, 3, 2)})
+CASES: tuple[dict[str, Any], ...] = ({}, {"axis": 0, "x": (3, 2)}, {"axis": -1, "keepdims": True, "x": (2, 3)}, {"axis": (0, 2), "x": (2, 3, 2)})
 
 
 def normal_axes(axis: Any, ndim: int) -> tuple[int, ...]:
@@ -104,7 +104,10 @@ def _prod_rule(g: Any, x: Any, axis: Any) -> Any:
 
 
 eye_like = primitive(
-    "eye_like", "x: ... N", forward=lambda xp, x: xp.eye(x.shape[-1], dtype=bool), doc="The identity matrix, as a mask, of the last axis' size."
+    "eye_like",
+    "x: ... N",
+    forward=lambda xp, x: xp.eye(x.shape[-1], dtype=bool),
+    doc="The identity matrix, as a mask, of the last axis' size.",
 )
 prod = primitive(
     "prod", "x", forward=lambda x, axis, keepdims: x.prod(axis=axis, keepdims=keepdims), params=REDUCTION, cases=CASES,
@@ -128,7 +131,10 @@ def _cumprod_rule(g: Any, x: Any, axis: Any) -> Any:
 
 
 upper_like = primitive(
-    "upper_like", "x: ... N N", forward=lambda xp, x: xp.tri(x.shape[-1], dtype=bool).T, doc="The upper triangle with the diagonal, as a mask."
+    "upper_like",
+    "x: ... N N",
+    forward=lambda xp, x: xp.tri(x.shape[-1], dtype=bool).T,
+    doc="The upper triangle with the diagonal, as a mask.",
 )
 cumprod = primitive(
     "cumprod", "x", forward="cumprod", params={"axis": None}, vjp={"x": _cumprod_rule},
@@ -136,15 +142,35 @@ cumprod = primitive(
     doc="Products of the first 1, 2, … elements along an axis (of the flattened array if None).",
 )  # fmt: skip
 
-argmax = primitive("argmax", "x", forward="argmax", params={"axis": None}, doc="Position of the (first) largest element.", cases=({}, {"axis": 0, "x": (3, 2)}))
-argmin = primitive("argmin", "x", forward="argmin", params={"axis": None}, doc="Position of the (first) smallest element.", cases=({}, {"axis": 0, "x": (3, 2)}))
+argmax = primitive(
+    "argmax",
+    "x",
+    forward="argmax",
+    params={"axis": None},
+    doc="Position of the (first) largest element.",
+    cases=({}, {"axis": 0, "x": (3, 2)}),
+)
+argmin = primitive(
+    "argmin",
+    "x",
+    forward="argmin",
+    params={"axis": None},
+    doc="Position of the (first) smallest element.",
+    cases=({}, {"axis": 0, "x": (3, 2)}),
+)
 argsort = primitive(
     "argsort", "x", forward=lambda x, axis: x.argsort(axis=axis, kind="stable"), params={"axis": -1}, cases=({"x": (2, 3)},),
     doc="Positions of the elements in ascending order; equal ones keep theirs.",
 )  # fmt: skip
-any_ = primitive("any", "x", forward="any", params={"axis": None}, domain={"x": "bool"}, doc="Whether any element is true.")
-all_ = primitive("all", "x", forward="all", params={"axis": None}, domain={"x": "bool"}, doc="Whether all elements are true.")
-count_nonzero = primitive("count_nonzero", "x", forward="count_nonzero", params={"axis": None}, doc="The number of elements that are not 0.")
+any_ = primitive(
+    "any", "x", forward="any", params={"axis": None}, domain={"x": "bool"}, doc="Whether any element is true."
+)
+all_ = primitive(
+    "all", "x", forward="all", params={"axis": None}, domain={"x": "bool"}, doc="Whether all elements are true."
+)
+count_nonzero = primitive(
+    "count_nonzero", "x", forward="count_nonzero", params={"axis": None}, doc="The number of elements that are not 0."
+)
 
 
 @composite("x", cases=({"x": (2, 3)}, {"axis": 0, "x": (3, 2)}))
@@ -171,7 +197,11 @@ def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """ln Σ eˣ without overflow: the largest element is taken out first."""
     shift = constant_max(x, axis)
     total = log(sum_(exp(x - shift), axis, True)) + shift
-    return total if keepdims else reshape(total, tuple(n for i, n in enumerate(x.shape) if i not in normal_axes(axis, len(x.shape))))
+    return (
+        total
+        if keepdims
+        else reshape(total, tuple(n for i, n in enumerate(x.shape) if i not in normal_axes(axis, len(x.shape))))
+    )
 
 
 def _finite_max(xp: Any, x: Any, axis: Any) -> Any:

@@ -74,7 +74,14 @@ cast = primitive(
     "cast", "x", forward=lambda x, dtype: x.astype(dtype), params={"dtype": REQUIRED}, vjp={"x": lambda g: g}, linear_in=("x",),
     cases=({"dtype": "float64", "x": (2, 3)},), doc="The elements in another floating type.",
 )  # fmt: skip
-copy = primitive("copy", "x", forward=lambda x: x.copy(), vjp={"x": lambda g: g}, linear_in=("x",), doc="A copy in memory of its own.")
+copy = primitive(
+    "copy",
+    "x",
+    forward=lambda x: x.copy(),
+    vjp={"x": lambda g: g},
+    linear_in=("x",),
+    doc="A copy in memory of its own.",
+)
 
 
 def astype(x: Any, dtype: Any) -> Any:
@@ -117,7 +124,9 @@ def _unstack(xp: Any, x: Any, axis: int) -> Any:
 def _split(xp: Any, x: Any, sections: Any, axis: int) -> Any:
     size = x.shape[axis]
     if isinstance(sections, int) and (sections < 1 or size % sections):
-        raise ShapeError(f"split: axis {axis} has {size} elements, which {sections} equal parts do not make → give a divisor or indices")
+        raise ShapeError(
+            f"split: axis {axis} has {size} elements, which {sections} equal parts do not make → give a divisor or indices"
+        )
     return tuple(xp.split(x, list(sections) if isinstance(sections, tuple) else sections, axis=axis))
 
 
@@ -134,13 +143,14 @@ split = primitive(
 
 def _pad_widths(x: Any, pad_width: Any, value: float) -> tuple[Any, float]:
     ndim = len(x.shape)
-    pairs = (pad_width,) * ndim if isinstance(pad_width, int) else tuple(pad_width)
-    if pairs and all(isinstance(p, int) for p in pairs) and len(pairs) == 2 and not isinstance(pad_width, int):
-        pairs = (pairs,) * ndim
-    pairs = tuple((p, p) if isinstance(p, int) else tuple(p) for p in pairs)
-    if len(pairs) != ndim or any(len(p) != 2 or min(p) < 0 for p in pairs):
-        raise ShapeError(f"pad: pad_width is {pad_width!r} but x has {ndim} axes → give (before, after), each ≥ 0, for every axis")
-    return pairs, value
+    given = (pad_width, pad_width) if isinstance(pad_width, int) else tuple(pad_width)
+    for_all = len(given) == 2 and all(isinstance(n, int) for n in given)
+    pairs = (given,) * ndim if for_all else given
+    if len(pairs) != ndim or any(not isinstance(p, (tuple, list)) or len(p) != 2 or min(p) < 0 for p in pairs):
+        raise ShapeError(
+            f"pad: pad_width is {pad_width!r} but x has {ndim} axes → give (before, after), each ≥ 0, for every axis"
+        )
+    return tuple(tuple(p) for p in pairs), value
 
 
 def _unpad(g: Any, x_shape: Any, pad_width: Any) -> Any:

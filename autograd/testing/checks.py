@@ -119,6 +119,7 @@ class _Probe:
         self.cotangents: list[np.ndarray] = []
         self.cotangents = [rng.standard_normal(o.shape) for o in _outputs(self.call({})[1])]
         self.directions: list[dict[int, np.ndarray]] = []
+        self.magnitude = 0.0  # of the terms met so far
 
     def turn(self) -> None:
         """Draw a direction for the next order."""
@@ -160,24 +161,29 @@ class _Probe:
     def compare(self, order: int) -> list[Comparison]:
         """Both derivatives of the ``order − 1``-th directional derivative, for each input along its direction."""
         self.turn()
-        dx = self.gradient(order - 1, {})
         _, magnitude = self.value(order - 1, {})
+        self.magnitude = max(self.magnitude, magnitude)
+        dx = self.gradient(order - 1, {})
+        nudged = self.gradient(order - 1, {i: self.nudge(self.inputs[i]) for i in self.moving})
         comparisons = []
         for i, v in self.directions[order - 1].items():
 
             def along(at: np.ndarray, i: int = i) -> float:
                 return self.value(order - 1, {i: at})[0]
 
-            estimate = directional_derivative(along, self.inputs[i], v, noise=EPS * magnitude)
+            numeric, error = directional_derivative(along, self.inputs[i], v, noise=EPS * magnitude)
             products = dx[i] * v
             size = float(np.abs(products).sum())
-            rounding = EPS * (size * max(products.size, 8) + magnitude)
+            moved = float(np.abs((nudged[i] - dx[i]) * v).sum())
+            rounding = EPS * max(8, products.size) * max(self.magnitude, size) + moved
             comparisons.append(
-                Comparison(
-                    i, order, float(products.sum()), float(estimate.value), float(estimate.error), rounding, size
-                )
+                Comparison(i, order, float(products.sum()), float(numeric), float(error), rounding, size)
             )
         return comparisons
+
+    def nudge(self, x: np.ndarray) -> np.ndarray:
+        """The input with every element off by one rounding: how far results move shows how far rounding moves them."""
+        return x * (1 + EPS * self.rng.choice([-1.0, 1.0], x.shape))
 
 
 def check_gradients(

@@ -92,7 +92,9 @@ def checkpoint(f: Callable[..., Any], *args: Any) -> Any:
     out = f(*own)
     outs = out if isinstance(out, tuple) else (out,)
     if not all(isinstance(o, Tensor) for o in outs):
-        raise DTypeError(f"checkpoint: the function returned {type(out).__name__} but a tensor or a tuple of tensors is needed")
+        raise DTypeError(
+            f"checkpoint: the function returned {type(out).__name__} but a tensor or a tuple of tensors is needed"
+        )
     roots = [o.node for o in outs if o.node is not None]
     captured = tuple(n for n in reachable(roots) if n.seq < start) if roots else ()
     parents = tuple(x.node if isinstance(x, Tensor) else None for x in args) + captured

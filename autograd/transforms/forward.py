@@ -38,7 +38,7 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
     out = output(f, inputs, {}, "jvp")
     graph = linked(*primals, *tangents)
     with enable_grad() if graph else no_grad():
-        along = push({x.node: t for x, t in zip(inputs, directions, strict=True)}, out)  # type: ignore[misc]
+        along = push({x.node: t for x, t in zip(inputs, directions, strict=True) if x.node}, out)
     return like(primals[0], out if graph else out.detach()), like(primals[0], along)
 
 
@@ -53,7 +53,7 @@ def push(tangents: dict[Node, Any], out: Tensor) -> Tensor:
             if any(t is not None for t in incoming):
                 tangents[node] = _tangent(node, incoming)
         if out.node in tangents:
-            return tangents[out.node]  # type: ignore[no-any-return]
+            return tangents[out.node]
     return make(backend.of(out.data).xp.zeros_like(out.data), None)
 
 
@@ -63,7 +63,9 @@ def _tangent(node: Node, incoming: list[Any]) -> Any:
     if op is PICK:
         return incoming[0][node.params[0]]
     saved = dict(zip(op.saved_names, lift(node), strict=True))
-    known = [(o.name, t) for o, t in zip(op.contract.inputs, incoming, strict=False)] if not op.contract.variadic else []
+    known = (
+        [(o.name, t) for o, t in zip(op.contract.inputs, incoming, strict=False)] if not op.contract.variadic else []
+    )
     moving = [(x, t) for x, t in known if t is not None]
     names = {x for x, _ in known}
     params = dict(zip(op.params, node.params, strict=True))
@@ -113,6 +115,7 @@ def _by_reverse_rule(node: Node, incoming: list[Any]) -> Any:
         wanted = [x.node for x in u if x.node is not None]
         found = sweep(seeds, keep=True, graph=True, wanted=wanted) if seeds else {}
     parts = [
-        found[x.node] if x.node in found else make(xp.zeros(s, d), None) for x, s, d in zip(u, shapes, dtypes, strict=True)
+        found[x.node] if x.node in found else make(xp.zeros(s, d), None)
+        for x, s, d in zip(u, shapes, dtypes, strict=True)
     ]
     return parts if several else parts[0]

@@ -42,7 +42,9 @@ def value_and_grad(f: Callable[..., Any], argnums: Arguments = 0) -> Callable[..
         inputs = [traced[i] for i in numbers]
         out = output(f, traced, kwargs, "grad")
         if out.size != 1:
-            raise GraphError(f"grad: the function returned shape {out.shape} but a scalar is needed → sum() it, or use jacobian")
+            raise GraphError(
+                f"grad: the function returned shape {out.shape} but a scalar is needed → sum() it, or use jacobian"
+            )
         given = args[numbers[0]]
         found = _gradients(out, inputs, None, linked(*args))
         results = tuple(like(args[i], g) for i, g in zip(numbers, found, strict=True))
@@ -82,7 +84,10 @@ def _gradients(out: Tensor, inputs: list[Tensor], g: Any, graph: bool) -> list[T
     found: list[Any] = [None] * len(inputs)
     if out.node is not None:
         found = gradients(out, inputs, g, create_graph=graph, retain_graph=True, allow_unused=True)
-    return [make(backend.of(x.data).xp.zeros_like(x.data), None) if g is None else g for g, x in zip(found, inputs, strict=True)]
+    return [
+        make(backend.of(x.data).xp.zeros_like(x.data), None) if g is None else g
+        for g, x in zip(found, inputs, strict=True)
+    ]
 
 
 def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
@@ -161,7 +166,9 @@ def hvp(f: Callable[..., Any]) -> Callable[[Any, Any], Any]:
     def run(x: Any, v: Any) -> Any:
         v = v.detach() if isinstance(v, Tensor) and not linked(v) else v
         if tuple(getattr(x, "shape", ())) != tuple(getattr(v, "shape", ())):
-            raise ShapeError(f"hvp: v has shape {getattr(v, 'shape', ())} but x {getattr(x, 'shape', ())} → make them equal")
+            raise ShapeError(
+                f"hvp: v has shape {getattr(v, 'shape', ())} but x {getattr(x, 'shape', ())} → make them equal"
+            )
         return grad(lambda y: (grad(f)(y) * v).sum())(x)
 
     return run

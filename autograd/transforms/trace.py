@@ -17,14 +17,16 @@ from ..errors import DTypeError
 def trace(x: Any, what: str) -> Tensor:
     """Return ``x`` as a tensor with a node of its own: a leaf, or a copy linked to the graph that ``x`` belongs to."""
     if isinstance(x, Tensor) and x.node is not None and is_grad_enabled():
-        return identity(x)  # type: ignore[no-any-return]
+        return identity(x)
     if isinstance(x, Tensor):
         x = x.data
     array = x if backend.is_array(type(x)) else np.asarray(x)
     if array.dtype.kind in "biu" and not backend.is_array(type(x)):
         array = array.astype(np.float64)  # Python's whole numbers are meant as numbers
     if array.dtype.kind != "f":
-        raise DTypeError(f"{what}: argument has type {array.dtype} but only floating types have gradients → x.astype('float64')")
+        raise DTypeError(
+            f"{what}: argument has type {array.dtype} but only floating types have gradients → x.astype('float64')"
+        )
     return Tensor(array, requires_grad=True)
 
 
@@ -48,5 +50,7 @@ def output(f: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], w
     if not isinstance(out, Tensor):
         if backend.is_array(type(out)) or isinstance(out, (int, float)):
             return Tensor(out)  # does not depend on the arguments
-        raise DTypeError(f"{what}: the function returned {type(out).__name__} but a tensor is needed → return one tensor")
+        raise DTypeError(
+            f"{what}: the function returned {type(out).__name__} but a tensor is needed → return one tensor"
+        )
     return out

@@ -141,7 +141,7 @@ class PReLU(Module):
     Raises:
         ShapeError: when num_parameters is neither 1 nor the number of channels.
 
-    >>> PReLU()(autograd.tensor([-4.0, 2.0])).numpy().tolist()
+    >>> PReLU()(autograd.tensor([-4.0, 2.0])).tolist()
     [-1.0, 2.0]
     """
 
@@ -157,7 +157,8 @@ class PReLU(Module):
                 wanted = f"num_parameters={self.num_parameters}; expected (N, {self.num_parameters}, ...)"
                 raise self.shape_error(f"x has shape {tuple(x.shape)}, but {wanted}")
             weight = weight.reshape(-1, *(1,) * (x.ndim - 2))
-        return autograd.where(x > 0, x, weight * x)
+        out: Tensor = autograd.where(x > 0, x, weight * x)
+        return out
 
     def extra_repr(self) -> str:
         return f"num_parameters={self.num_parameters}"

@@ -95,8 +95,7 @@ class Sequential(_Numbered):
             for name, module in modules[0].items():
                 _add_named(self, name, module)
         else:
-            for module in modules:
-                self.append(_checked(self, module))
+            self.extend(_checked(self, module) for module in modules)
 
     def forward(self, x: Any) -> Any:
         """Apply the modules in order."""

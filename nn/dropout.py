@@ -29,7 +29,7 @@ class Dropout(_Dropout):
     Raises:
         DomainError: when p is no probability.
 
-    >>> Dropout(0.5).eval()(autograd.ones((3,))).numpy().tolist()
+    >>> Dropout(0.5).eval()(autograd.ones((3,))).tolist()
     [1.0, 1.0, 1.0]
     """
 
@@ -60,4 +60,5 @@ class Dropout2d(_Dropout):
             )
         if not (self.training and self.p):
             return x
-        return autograd.dropout(x, self.p, generator=self.generator, axes=x.ndim - 2)
+        out: Tensor = autograd.dropout(x, self.p, generator=self.generator, axes=x.ndim - 2)
+        return out

@@ -76,10 +76,11 @@ class Embedding(Module):
         """Return the vectors at the indices x."""
         if x.dtype.kind not in "iu":
             raise DTypeError(f"Embedding: x has dtype {x.dtype}, expected integers; use x.to('int64')")
-        out = autograd.embedding(x, self.weight)
-        if self.padding_idx is None:
-            return out
-        return autograd.where((x != self.padding_idx)[..., None], out, out.detach())
+        out: Tensor = autograd.embedding(x, self.weight)
+        if self.padding_idx is not None:
+            learned = autograd.not_equal(x, self.padding_idx)[..., None]
+            out = autograd.where(learned, out, out.detach())
+        return out
 
     def extra_repr(self) -> str:
         padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"

@@ -43,7 +43,7 @@ class Linear(Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return x Wᵀ + b."""
         check_last(self, x, self.in_features)
-        out = x @ self.weight.T
+        out: Tensor = x @ self.weight.T
         return out if self.bias is None else out + self.bias
 
     def extra_repr(self) -> str:
@@ -89,7 +89,8 @@ class Flatten(Module):
                 "give an x with a batch axis, or other axes to join"
             )
         shape = tuple(x.shape)
-        return x.reshape(*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :])
+        out: Tensor = x.reshape(*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :])
+        return out
 
     def extra_repr(self) -> str:
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
@@ -121,7 +122,8 @@ class Unflatten(Module):
                 f"x has shape {shape}: axis {self.dim} does not split into {self.unflattened_size}; "
                 "give sizes that multiply to it"
             )
-        return x.reshape(*shape[:axis], *self.unflattened_size, *shape[axis + 1 :])
+        out: Tensor = x.reshape(*shape[:axis], *self.unflattened_size, *shape[axis + 1 :])
+        return out
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}, unflattened_size={self.unflattened_size}"

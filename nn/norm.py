@@ -62,8 +62,13 @@ class _BatchNorm(Module):
         """Return the normalised x; in training mode also move the running statistics."""
         self._check(x)
         w, b = (_or_constant(p, fill, (self.num_features,), x) for p, fill in ((self.weight, 1.0), (self.bias, 0.0)))
+        out: Tensor = autograd.batch_norm(x, w, b, *self._statistics(x), self.eps)
+        return out
+
+    def _statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The running mean and variance in evaluation, else the batch's, which in training move the running ones."""
         if not self.training and self.running_mean is not None and self.running_var is not None:
-            return autograd.batch_norm(x, w, b, self.running_mean, self.running_var, self.eps)
+            return self.running_mean, self.running_var
         axes = (0, *range(2, x.ndim))
         samples = x.size // self.num_features
         if self.training and samples < 2:
@@ -74,7 +79,7 @@ class _BatchNorm(Module):
         mean, var = x.mean(axis=axes), x.var(axis=axes)
         if self.training and self.running_mean is not None:
             self._track(mean.detach(), var.detach() * (samples / (samples - 1)))
-        return autograd.batch_norm(x, w, b, mean, var, self.eps)
+        return mean, var
 
     def _track(self, mean: Tensor, var: Tensor) -> None:
         """Replace the running statistics, never overwrite them: a graph may have saved the old ones."""
@@ -113,7 +118,7 @@ class BatchNorm1d(_BatchNorm):
     Raises:
         ShapeError: for another rank or C, or in training when a channel has a single value.
 
-    >>> BatchNorm1d(3)(autograd.ones((4, 3))).numpy().max().item()
+    >>> BatchNorm1d(3)(autograd.ones((4, 3))).max().item()
     0.0
     """
 
@@ -171,7 +176,8 @@ class LayerNorm(Module):
             )
         w = _or_constant(self.weight, 1.0, self.normalized_shape, x)
         b = _or_constant(self.bias, 0.0, self.normalized_shape, x)
-        return autograd.layer_norm(x, w, b, axes, self.eps)
+        out: Tensor = autograd.layer_norm(x, w, b, axes, self.eps)
+        return out
 
     def extra_repr(self) -> str:
         return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
@@ -215,7 +221,8 @@ class GroupNorm(Module):
             )
         w = _or_constant(self.weight, 1.0, (self.num_channels,), x)
         b = _or_constant(self.bias, 0.0, (self.num_channels,), x)
-        return autograd.group_norm(x, w, b, self.num_groups, self.eps)
+        out: Tensor = autograd.group_norm(x, w, b, self.num_groups, self.eps)
+        return out
 
     def extra_repr(self) -> str:
         return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"
@@ -236,7 +243,8 @@ class LocalResponseNorm(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the normalised x."""
-        return autograd.local_response_norm(x, self.size, self.alpha, self.beta, self.k)
+        out: Tensor = autograd.local_response_norm(x, self.size, self.alpha, self.beta, self.k)
+        return out
 
     def extra_repr(self) -> str:
         return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"

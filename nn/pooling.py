@@ -67,7 +67,7 @@ class MaxPool1d(_MaxPool):
     Raises:
         DomainError: when the padding exceeds half the kernel.
 
-    >>> MaxPool1d(2)(autograd.tensor([[[1.0, 3.0, 2.0, 0.0]]])).numpy().tolist()
+    >>> MaxPool1d(2)(autograd.tensor([[[1.0, 3.0, 2.0, 0.0]]])).tolist()
     [[[3.0, 2.0]]]
     """
 
@@ -85,7 +85,7 @@ class MaxPool2d(_MaxPool):
         DomainError: when the padding exceeds half the kernel.
 
     >>> x = autograd.tensor([[[[1.0, 1, 2, 4], [5, 6, 7, 8], [3, 2, 1, 0], [1, 2, 3, 4]]]])
-    >>> MaxPool2d(2, 2)(x).numpy().tolist()
+    >>> MaxPool2d(2, 2)(x).tolist()
     [[[[6.0, 8.0], [3.0, 4.0]]]]
     """
 
@@ -121,7 +121,7 @@ class AvgPool1d(_AvgPool):
     Raises:
         DomainError: when the padding exceeds half the kernel.
 
-    >>> AvgPool1d(2)(autograd.tensor([[[1.0, 3.0, 2.0, 0.0]]])).numpy().tolist()
+    >>> AvgPool1d(2)(autograd.tensor([[[1.0, 3.0, 2.0, 0.0]]])).tolist()
     [[[2.0, 1.0]]]
     """
 
@@ -147,10 +147,9 @@ class AvgPool2d(_AvgPool):
 
 class _AdaptivePool(_Pool):
     def __init__(self, output_size: int | Sequence[int | None] | None) -> None:
-        single = output_size is None or isinstance(output_size, int)
-        wanted = (output_size,) * self.dims if single else tuple(output_size)  # type: ignore[arg-type]
+        wanted = tuple(output_size) if isinstance(output_size, Sequence) else (output_size,) * self.dims
         sizes("output_size", tuple(1 if size is None else size for size in wanted), self.dims)
-        self.output_size: tuple[int | None, ...] = wanted
+        self.output_size = wanted
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the pooled x, of spatial size `output_size`."""

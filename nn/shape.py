@@ -22,7 +22,7 @@ def sizes(name: str, value: int | Sequence[int], dims: int, least: int = 1) -> t
     >>> sizes("kernel_size", 3, 2)
     (3, 3)
     """
-    values = tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else (value,) * dims
+    values = tuple(value) if isinstance(value, Sequence) else (value,) * dims
     if len(values) != dims:
         raise DomainError(f"{name} is {value!r}: {len(values)} values, expected {dims}, one per axis, or one integer")
     if not all(hasattr(one, "__index__") and one >= least for one in values):

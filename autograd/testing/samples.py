@@ -257,9 +257,9 @@ def _words(
 ) -> np.ndarray:
     word, _, letter = word.partition(" ") if word.startswith("index") else (word, "", "")
     if word == "bool":
-        return rng.random(shape) < 0.5
+        return np.asarray(rng.random(shape) < 0.5)
     if word == "index":
-        return rng.integers(0, _bound(op, letter, params, shapes), shape)
+        return np.asarray(rng.integers(0, _bound(op, letter, params, shapes), shape))
     if word not in WORDS:
         raise AutogradError(
             f"{op.name}: the domain {word!r} of {name} is not understood → use an interval or one of {WORDS}"

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import autograd
 from autograd import Tensor
-from autograd.errors import DomainError, DTypeError, ShapeError
+from autograd.errors import DomainError, DTypeError, IndexingError, ShapeError
 from nn.module import Module
 
 
@@ -74,7 +74,8 @@ class MSELoss(Loss):
     """
 
     def elementwise(self, x: Tensor, y: Tensor) -> Tensor:
-        return autograd.square(x - y)
+        squares: Tensor = autograd.square(x - y)
+        return squares
 
 
 class L1Loss(Loss):
@@ -128,6 +129,8 @@ class BCELoss(Loss):
     Raises: `DomainError` where the input lies outside of [0, 1], `ShapeError` as all losses.
     """
 
+    weight: Tensor | None
+
     def __init__(self, weight: Tensor | None = None, reduction: str = "mean") -> None:
         super().__init__(reduction)
         self.register_buffer("weight", _constant(weight))
@@ -150,6 +153,9 @@ class BCEWithLogitsLoss(Loss):
     `pos_weight` p scales the positive term (p > 1 favours recall), `weight` w the elements; both may broadcast to the
     input, for example one value per class.
     """
+
+    weight: Tensor | None
+    pos_weight: Tensor | None
 
     def __init__(self, weight: Tensor | None = None, reduction: str = "mean", pos_weight: Tensor | None = None) -> None:
         super().__init__(reduction)
@@ -180,10 +186,10 @@ class KLDivLoss(Loss):
         self.log_target = log_target
 
     def elementwise(self, x: Tensor, y: Tensor) -> Tensor:
-        if self.log_target:
-            return autograd.exp(y) * (y - x)
         # log 1 in place of log 0: the factor y makes the term 0, in the value and in the gradient.
-        return y * (autograd.log(autograd.where(y > 0, y, 1.0)) - x)
+        log_y = y if self.log_target else autograd.log(autograd.where(y > 0, y, 1.0))
+        losses: Tensor = (autograd.exp(y) if self.log_target else y) * (log_y - x)
+        return losses
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         losses = self.elementwise(x, self._like(x, y))
@@ -199,13 +205,15 @@ class CrossEntropyLoss(Loss):
     probabilities). `ignore_index`: a target that counts for nothing. `label_smoothing` ε: the target becomes
     (1−ε) y + ε/C.
 
-    Raises: `ShapeError`, `DTypeError` for a target of another shape or type, `DomainError` for a class outside of
-    0..C−1. Source: Bridle 1990; Szegedy et al. 2016, section 7 (smoothing).
+    Raises: `ShapeError`, `DTypeError` for a target of another shape or type, `IndexingError` for a class outside
+    of 0..C−1. Source: Bridle 1990; Szegedy et al. 2016, section 7 (smoothing).
 
     >>> loss = CrossEntropyLoss()
     >>> round(loss(autograd.tensor([[0.0, 0.0, 0.0, 0.0]]), autograd.tensor([2])).item(), 4)  # log 4
     1.3863
     """
+
+    weight: Tensor | None
 
     def __init__(
         self,
@@ -223,28 +231,19 @@ class CrossEntropyLoss(Loss):
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         x, axis = _by_class(self._kind, x, self.weight)
         if y.dtype.kind == "f":
-            losses = self._of_probabilities(x, y, axis)
-            return self._reduce(losses)
-        kept = _check_classes(self._kind, x, y, axis, self.ignore_index)
-        flat = autograd.moveaxis(x, axis, -1).reshape((-1, x.shape[axis]))
-        losses = autograd.cross_entropy(
-            flat, y.reshape((-1,)), self.weight, label_smoothing=self.label_smoothing, ignore_index=self.ignore_index
-        )
-        return self._reduce(losses.reshape(y.shape), _count(y, kept, self.weight))
-
-    def _of_probabilities(self, x: Tensor, y: Tensor, axis: int) -> Tensor:
-        classes = x.shape[axis]
-        if x.shape != y.shape:
-            raise ShapeError(
-                f"CrossEntropyLoss: input has shape {x.shape} but the probabilities {y.shape} → give one per "
-                "class; class indices must be integers"
-            )
-        if self.label_smoothing:
-            y = (1 - self.label_smoothing) * y + self.label_smoothing / classes
-        terms = y * autograd.log_softmax(x, axis=axis)
-        if self.weight is not None:
-            terms = terms * _along(self.weight, axis, x.ndim)
-        return -terms.sum(axis=axis)
+            if x.shape != y.shape:
+                raise ShapeError(
+                    f"CrossEntropyLoss: input has shape {x.shape} but the probabilities {y.shape}"
+                    " → give one per class, or class indices as integers"
+                )
+            count = None
+        else:
+            kept = _check_classes(self._kind, x, y, axis, self.ignore_index)
+            count = _count(y, kept, self.weight)
+        if x.ndim == 1:
+            x, y = x.reshape((1, -1)), y.reshape((1, *y.shape))
+        losses = autograd.cross_entropy(x, y, self.weight, self.label_smoothing, self.ignore_index)
+        return self._reduce(losses if axis else losses.reshape(()), count)
 
 
 class NLLLoss(Loss):
@@ -253,6 +252,8 @@ class NLLLoss(Loss):
     Shapes, `weight`, `ignore_index` and errors as for `CrossEntropyLoss`, of which this is the part after
     `log_softmax`; targets are class indices.
     """
+
+    weight: Tensor | None
 
     def __init__(
         self, weight: Tensor | Sequence[float] | None = None, ignore_index: int = -100, reduction: str = "mean"
@@ -265,7 +266,7 @@ class NLLLoss(Loss):
         x, axis = _by_class(self._kind, x, self.weight)
         kept = _check_classes(self._kind, x, y, axis, self.ignore_index)
         chosen = autograd.where(kept, y, 0)  # any class will do where the loss is not counted
-        losses = -autograd.take_along_axis(x, autograd.expand_dims(chosen, axis), axis=axis).reshape(y.shape)
+        losses = -autograd.gather(x, autograd.expand_dims(chosen, axis), axis).reshape(y.shape)
         if self.weight is not None:
             losses = losses * self.weight[chosen]
         return self._reduce(autograd.where(kept, losses, 0.0), _count(y, kept, self.weight))
@@ -317,7 +318,7 @@ def _check_classes(loss: str, x: Tensor, y: Tensor, axis: int, ignore_index: int
         raise ShapeError(f"{loss}: input has shape {x.shape} but target {y.shape}, expected {expected} → {hint}")
     kept = y != ignore_index
     if (kept & ((y < 0) | (y >= classes))).any():
-        raise DomainError(
+        raise IndexingError(
             f"{loss}: target lies in [{y.min().item()}, {y.max().item()}] but the input {x.shape} has C={classes}"
             f" → give classes 0..{classes - 1}, or ignore_index={ignore_index}"
         )
@@ -329,8 +330,3 @@ def _count(y: Tensor, kept: Tensor, weight: Tensor | None) -> Tensor:
     if weight is None:
         return kept.sum()
     return autograd.where(kept, weight[autograd.where(kept, y, 0)], 0.0).sum()
-
-
-def _along(weight: Tensor, axis: int, ndim: int) -> Tensor:
-    """A weight per class, shaped to broadcast along the class axis."""
-    return weight.reshape([-1 if i == axis else 1 for i in range(ndim)])

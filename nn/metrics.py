@@ -41,7 +41,7 @@ def top_k(k: int) -> Metric:
     def metric(output: Tensor, target: Tensor) -> Tensor:
         # The target is among the k largest when fewer than k outputs exceed its own.
         classes = _classes(f"top{k}", output, target)
-        chosen = autograd.take_along_axis(output, autograd.expand_dims(classes, 1), axis=1)
+        chosen = autograd.gather(output, autograd.expand_dims(classes, 1), 1)
         return ((output > chosen).sum(axis=1) < k).mean()
 
     metric.__name__ = f"top{k}"

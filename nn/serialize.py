@@ -79,7 +79,7 @@ def write_atomically(path: StrPath, data: bytes) -> None:
     >>> import tempfile
     >>> path = tempfile.mkdtemp() + "/note.txt"
     >>> write_atomically(path, b"kept")
-    >>> open(path).read()
+    >>> Path(path).read_text()
     'kept'
     """
     # A symbolic link keeps pointing where it does: the file behind it is replaced, not the link.
@@ -190,7 +190,7 @@ def _checksum(structure: str, arrays: Mapping[str, Array]) -> str:
     for name in sorted(arrays):
         array = arrays[name]
         crc = zlib.crc32(f"{name}:{array.dtype.str}:{array.shape}".encode(), crc)
-        crc = zlib.crc32(np.asarray(array, order="C").reshape(-1).view(np.uint8), crc)
+        crc = zlib.crc32(np.asarray(array, order="C").reshape(-1).view(np.uint8).data, crc)
     return f"{crc:08x}"
 
 

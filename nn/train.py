@@ -137,8 +137,8 @@ class Trainer:
         last = self._path("last")
         saved = f"; the last checkpoint is {last}" if last is not None and last.exists() else ""
         return (
-            f"Trainer.fit: the loss is {value} in step {self.step + 1} (epoch {self.epoch + 1}, batch {self.batch + 1}) "
-            f"with lr {rates}{saved} → lower lr, set clip_norm, or find the operation in autograd's anomaly mode"
+            f"Trainer.fit: the loss is {value} in step {self.step + 1} (epoch {self.epoch + 1}, batch {self.batch + 1})"
+            f", lr {rates}{saved} → lower lr, set clip_norm, or find the operation in autograd's anomaly mode"
         )
 
     # ---------------------------------------------------------------- training
@@ -149,10 +149,8 @@ class Trainer:
         Ctrl-C finishes the step, writes a checkpoint, says where, and returns; a second Ctrl-C stops at once.
         """
         self._loaders = [train_loader, valid_loader]
-        if self._resumed or self.batch:  # in the middle of something: the loaders go back to where it was
-            for loader, saved in zip(self._loaders, self._place["loaders"]):
-                if saved is not None and loader is not None:
-                    loader.load_state_dict(saved)
+        if self._resumed or self.batch:
+            self._return_to_place()
         self._resumed, self.stopped = False, None
         self._mark()
         with Progress(self.unit, self.progress) as progress, quiet_collector(), interruptible() as check:
@@ -281,8 +279,6 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         if self.schedule is not None:
             self.schedule.load_state_dict(state["schedule"])
-        for generator, saved in zip(self._generators(), state["place"]["generators"], strict=True):
-            generator.set_state(saved)
         self._place, self._resumed, self._averages = state["place"], True, Averages()
         self._averages.load_state_dict(self._place["averages"])
         self.history = History(state["history"])
@@ -307,6 +303,14 @@ class Trainer:
             "loaders": [loader.state_dict() if hasattr(loader, "state_dict") else None for loader in self._loaders],
             "averages": self._averages.state_dict(),
         }
+
+    def _return_to_place(self) -> None:
+        """Put loaders and generators back to where they were, whatever was drawn since, by a new loader for example."""
+        for loader, saved in zip(self._loaders, self._place["loaders"]):
+            if loader is not None and saved is not None:
+                loader.load_state_dict(saved)
+        for generator, saved in zip(self._generators(), self._place["generators"], strict=True):
+            generator.set_state(saved)
 
     def _generators(self) -> list[autograd.Generator]:
         """The default generator, and those of the model's own layers."""

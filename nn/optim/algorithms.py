@@ -2,7 +2,7 @@
 
 In all formulas p is the parameter, g its gradient, lr the learning rate, λ the weight decay, μ the momentum and t the
 step, counted from 1. A rule writes p in place and keeps what it needs between steps in `state`. Rules, defaults and
-`state_dict` layouts are PyTorch's.
+the names in `state` are PyTorch's.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class SGD(Optimizer):
     >>> import autograd
     >>> p = autograd.tensor([1.0], requires_grad=True)
     >>> optimizer = SGD([p], lr=0.25)
-    >>> (p * p).sum().backward(); optimizer.step(); p.numpy().tolist()
+    >>> (p * p).sum().backward(); optimizer.step(); p.detach().numpy().tolist()
     [0.5]
     """
 

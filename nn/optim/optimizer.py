@@ -53,7 +53,8 @@ class Optimizer:
         entries = list(params)
         if not entries:
             raise DomainError(f"{self._name}: params is empty, expected ≥ 1 tensor → pass model.parameters()")
-        for group in entries if isinstance(entries[0], Mapping) else [{"params": entries}]:
+        groups: list[Any] = entries if isinstance(entries[0], Mapping) else [{"params": entries}]
+        for group in groups:
             self.add_param_group(group)
 
     @property

@@ -145,18 +145,18 @@ class _Probe:
     def gradient(self, order: int, moved: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
         """The gradient of the ``order``-th directional derivative, by the library."""
         x, out = self.call(moved, grad=True)
-        terms = [(o * u).sum() for o, u in zip(_outputs(out), self.cotangents, strict=True)]
+        parts = list(zip(_outputs(out), self.cotangents, strict=True))
         for k in range(order + 1):
-            terms = [t for t in terms if t.requires_grad]
-            if not terms:
+            parts = [(t, u) for t, u in parts if t.requires_grad]
+            if not parts:
                 break
-            total = sum(terms[1:], terms[0])
-            dx = gradients(total, [x[i] for i in self.moving], create_graph=k < order, allow_unused=True)
-            found = {i: g for i, g in zip(self.moving, dx, strict=True) if g is not None}
+            tensors, seeds = [t for t, _ in parts], [Tensor(u) for _, u in parts]
+            dx = gradients(tensors, list(x.values()), seeds, create_graph=k < order, allow_unused=True)
+            found = {i: g for i, g in zip(x, dx, strict=True) if g is not None}
             if k == order:
-                return {i: found[i].detach().numpy() if i in found else np.zeros(x[i].shape) for i in self.moving}
-            terms = [(g * self.directions[k][i]).sum() for i, g in found.items()]
-        return {i: np.zeros(x[i].shape) for i in self.moving}
+                return {i: found[i].numpy() if i in found else np.zeros(x[i].shape) for i in x}
+            parts = [(g, self.directions[k][i]) for i, g in found.items()]
+        return {i: np.zeros(x[i].shape) for i in x}
 
     def compare(self, order: int) -> list[Comparison]:
         """Both derivatives of the ``order − 1``-th directional derivative, for each input along its direction."""

@@ -67,7 +67,9 @@ class _Conv(Module):
         return words
 
 
-class _ConvForward(_Conv):
+class Convolution(_Conv):
+    """The convolutions of `dims` dimensions: arguments, padding and the call."""
+
     def __init__(
         self,
         in_channels: int,
@@ -127,7 +129,7 @@ class _ConvForward(_Conv):
         return ", ".join(self._words(self.padding) + mode)
 
 
-class Conv1d(_ConvForward):
+class Conv1d(Convolution):
     """Slide a bank of filters along sequences.
 
     out[n, k, p] = b[k] + Σ_c,r w[k, c, r] · x[n, c, p·stride + r·dilation − padding]
@@ -146,7 +148,7 @@ class Conv1d(_ConvForward):
     operation = staticmethod(autograd.conv1d)
 
 
-class Conv2d(_ConvForward):
+class Conv2d(Convolution):
     """Slide a bank of filters over images, with a dot product at every place (LeCun et al. 1998, sec. II).
 
     out[n, k, p, q] = b[k] + Σ_c,r,s w[k, c, r, s] · x[n, c, p·stride + r·dilation − padding, q·stride + s·dilation − …]
@@ -166,7 +168,7 @@ class Conv2d(_ConvForward):
     operation = staticmethod(autograd.conv2d)
 
 
-class Conv3d(_ConvForward):
+class Conv3d(Convolution):
     """Slide a bank of filters through volumes or videos; see `Conv2d`.
 
     Shapes: x (N, C, D, H, W) or (C, D, H, W) → (N, K, O, P, Q); weight (K, C/groups, T, R, S), bias (K).
@@ -182,7 +184,9 @@ class Conv3d(_ConvForward):
     operation = staticmethod(autograd.conv3d)
 
 
-class _ConvTranspose(_Conv):
+class TransposedConvolution(_Conv):
+    """The transposed convolutions of `dims` dimensions: arguments, output sizes and the call."""
+
     def __init__(
         self,
         in_channels: int,
@@ -230,7 +234,7 @@ class _ConvTranspose(_Conv):
         return ", ".join(self._words(self.padding) + extra)
 
 
-class ConvTranspose1d(_ConvTranspose):
+class ConvTranspose1d(TransposedConvolution):
     """The gradient of `Conv1d` with respect to its input, as a layer that upsamples sequences by the stride.
 
     Shapes: x (N, C, L) → (N, K, P), P = (L−1)·stride − 2·padding + dilation·(R−1) + output_padding + 1;
@@ -247,7 +251,7 @@ class ConvTranspose1d(_ConvTranspose):
     operation = staticmethod(autograd.conv_transpose1d)
 
 
-class ConvTranspose2d(_ConvTranspose):
+class ConvTranspose2d(TransposedConvolution):
     """The gradient of `Conv2d` with respect to its input, as a layer that upsamples by the stride (Zeiler et al. 2010).
 
     Shapes: x (N, C, H, W) → (N, K, P, Q), P = (H−1)·stride − 2·padding + dilation·(R−1) + output_padding + 1;

@@ -9,8 +9,8 @@ from autograd.random import Generator
 from nn.module import Module
 
 
-class _Dropout(Module):
-    """`inplace` is accepted as in PyTorch and changes nothing."""
+class DropoutBase(Module):
+    """What dropouts have in common; `inplace` is accepted as in PyTorch and changes nothing."""
 
     def __init__(self, p: float = 0.5, inplace: bool = False, generator: Generator | None = None) -> None:
         if not 0.0 <= p <= 1.0:
@@ -21,7 +21,7 @@ class _Dropout(Module):
         return f"p={self.p}"
 
 
-class Dropout(_Dropout):
+class Dropout(DropoutBase):
     """In training, zero each value with probability p and divide the rest by 1 − p (Srivastava et al. 2014).
 
     The random numbers come from `generator`, or from the global one, and are the same after the same seed.
@@ -38,7 +38,7 @@ class Dropout(_Dropout):
         return autograd.dropout(x, self.p, generator=self.generator) if self.training and self.p else x
 
 
-class Dropout2d(_Dropout):
+class Dropout2d(DropoutBase):
     """In training, zero each image's channels with probability p and divide the rest by 1 − p (Tompson et al. 2015).
 
     Shapes: x (N, C, H, W) or (C, H, W) → the same.

@@ -21,7 +21,7 @@ def _or_constant(parameter: Parameter | None, fill: float, shape: tuple[int, ...
     return autograd.full(shape, fill, dtype=x.dtype, device=x.device) if parameter is None else parameter
 
 
-class _BatchNorm(Module):
+class BatchNorm(Module):
     """Batch normalisation over every axis but the channels."""
 
     ranks: ClassVar[tuple[int, ...]]
@@ -91,7 +91,7 @@ class _BatchNorm(Module):
         self.running_var = self.running_var * (1.0 - rate) + var.to(dtype) * rate
 
     def _check(self, x: Tensor) -> None:
-        shape = tuple(x.shape)
+        shape = x.shape
         if len(shape) not in self.ranks:
             raise self.shape_error(
                 f"x has shape {shape}: {len(shape)} axes, expected {self.letters}; use x.reshape(...)"
@@ -108,7 +108,7 @@ class _BatchNorm(Module):
         )
 
 
-class BatchNorm1d(_BatchNorm):
+class BatchNorm1d(BatchNorm):
     """Batch normalisation of features or sequences (Ioffe & Szegedy 2015, alg. 1).
 
     y = w · (x − mean) / √(var + eps) + b, with the statistics of each channel: in training the batch's, afterwards
@@ -125,7 +125,7 @@ class BatchNorm1d(_BatchNorm):
     ranks, letters = (2, 3), "2 (N C) or 3 (N C L)"
 
 
-class BatchNorm2d(_BatchNorm):
+class BatchNorm2d(BatchNorm):
     """Batch normalisation of images (Ioffe & Szegedy 2015, alg. 2): each channel over the batch and all places.
 
     Shapes: x (N, C, H, W) → the same; weight, bias (C). See `BatchNorm1d`.

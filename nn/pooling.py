@@ -36,7 +36,9 @@ class _Pool(Module):
         return out[0] if lone else out
 
 
-class _MaxPool(_Pool):
+class MaxPool(_Pool):
+    """The maximum pooling of `dims` dimensions."""
+
     def __init__(
         self,
         kernel_size: Size,
@@ -58,7 +60,7 @@ class _MaxPool(_Pool):
         return f"{sizes}, dilation={self.dilation}, ceil_mode={self.ceil_mode}"
 
 
-class MaxPool1d(_MaxPool):
+class MaxPool1d(MaxPool):
     """The largest value of each window of a sequence; padding counts as −∞.
 
     Shapes: x (N, C, L) or (C, L) → (N, C, P), P = ⌊(L + 2·padding − dilation·(R−1) − 1) / stride⌋ + 1
@@ -75,8 +77,8 @@ class MaxPool1d(_MaxPool):
     operation = staticmethod(autograd.max_pool1d)
 
 
-class MaxPool2d(_MaxPool):
-    """The largest value of each window of an image; padding counts as −∞, and ties share the gradient.
+class MaxPool2d(MaxPool):
+    """The largest value of each window of an image; padding counts as −∞; of equal values the last gets the gradient.
 
     Shapes: x (N, C, H, W) or (C, H, W) → (N, C, P, Q), P = ⌊(H + 2·padding − dilation·(R−1) − 1) / stride⌋ + 1
     (⌈⌉ with ceil_mode, but no window starts in the padding at the end). Sizes in pixels.
@@ -93,7 +95,9 @@ class MaxPool2d(_MaxPool):
     operation = staticmethod(autograd.max_pool2d)
 
 
-class _AvgPool(_Pool):
+class AvgPool(_Pool):
+    """The mean pooling of `dims` dimensions."""
+
     def __init__(
         self,
         kernel_size: Size,
@@ -113,7 +117,7 @@ class _AvgPool(_Pool):
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
 
 
-class AvgPool1d(_AvgPool):
+class AvgPool1d(AvgPool):
     """The mean of each window of a sequence; zeros in the padding count unless count_include_pad=False.
 
     Shapes: x (N, C, L) or (C, L) → (N, C, P), P as for `MaxPool1d` without dilation.
@@ -129,7 +133,7 @@ class AvgPool1d(_AvgPool):
     operation = staticmethod(autograd.avg_pool1d)
 
 
-class AvgPool2d(_AvgPool):
+class AvgPool2d(AvgPool):
     """The mean of each window of an image; zeros in the padding count unless count_include_pad=False.
 
     Shapes: x (N, C, H, W) or (C, H, W) → (N, C, P, Q), P as for `MaxPool2d` without dilation.

@@ -41,7 +41,7 @@ def check_image(module: Module, x: Tensor, dims: int, channels: int | None = Non
     Raises:
         ShapeError: naming the layer, its path and both values; it asks about NHWC where the last axis would fit.
     """
-    shape = tuple(x.shape)
+    shape = x.shape
     lone = len(shape) == dims + 1
     if not lone and len(shape) != dims + 2:
         raise module.shape_error(
@@ -69,7 +69,7 @@ def check_last(module: Module, x: Tensor, features: int, letter: str = "in_featu
     Raises:
         ShapeError: it proposes to flatten where the axes after the first multiply to `features`.
     """
-    shape = tuple(x.shape)
+    shape = x.shape
     if shape and shape[-1] == features:
         return
     found = f"the last axis is {shape[-1]}" if shape else "no axis"

@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 import autograd
 from autograd import Tensor
 from nn.activation import Activation, PReLU
-from nn.conv import _ConvForward, _ConvTranspose
-from nn.dropout import _Dropout
+from nn.conv import Convolution, TransposedConvolution
+from nn.dropout import DropoutBase
 from nn.linear import Identity, Linear
 from nn.module import Module
-from nn.norm import LocalResponseNorm, _BatchNorm
-from nn.pooling import _AvgPool, _MaxPool
+from nn.norm import BatchNorm, LocalResponseNorm
+from nn.pooling import AvgPool, MaxPool
 
 Shape = tuple[int, ...]
 
@@ -104,12 +104,12 @@ def _(module: Linear, x: Shape, out: Shape) -> int:
 
 
 @multiply_adds.register
-def _(module: _ConvForward, x: Shape, out: Shape) -> int:
+def _(module: Convolution, x: Shape, out: Shape) -> int:
     return math.prod(out) * math.prod(module.weight.shape[1:])
 
 
 @multiply_adds.register
-def _(module: _ConvTranspose, x: Shape, out: Shape) -> int:
+def _(module: TransposedConvolution, x: Shape, out: Shape) -> int:
     return math.prod(x) * math.prod(module.weight.shape[1:])
 
 
@@ -129,19 +129,19 @@ def receptive_field(module: Module, before: Field) -> Field | None:
 
 @receptive_field.register(Activation)
 @receptive_field.register(PReLU)
-@receptive_field.register(_Dropout)
+@receptive_field.register(DropoutBase)
 @receptive_field.register(Identity)
-@receptive_field.register(_BatchNorm)
+@receptive_field.register(BatchNorm)
 @receptive_field.register(LocalResponseNorm)
 def _(module: Module, before: Field) -> Field | None:
     return before
 
 
-@receptive_field.register(_ConvForward)
-@receptive_field.register(_MaxPool)
-@receptive_field.register(_AvgPool)
-def _(module: _ConvForward | _MaxPool | _AvgPool, before: Field) -> Field | None:
-    dilation = (1,) * module.dims if isinstance(module, _AvgPool) else module.dilation
+@receptive_field.register(Convolution)
+@receptive_field.register(MaxPool)
+@receptive_field.register(AvgPool)
+def _(module: Convolution | MaxPool | AvgPool, before: Field) -> Field | None:
+    dilation = (1,) * module.dims if isinstance(module, AvgPool) else module.dilation
     spans = [d * (k - 1) for d, k in zip(dilation, module.kernel_size, strict=True)]
     size = tuple(s + span * step for s, span, step in zip(before.size, spans, before.stride, strict=True))
     return Field(size, tuple(a * b for a, b in zip(before.stride, module.stride, strict=True)))
@@ -217,7 +217,7 @@ class _Recorder:
         return hook
 
     def _row(self, path: str, module: Module, args: tuple[Any, ...], output: Any) -> Row:
-        own = [(name, p) for name, p in module._own_parameters() if id(p) not in self.counted]
+        own = [(name, p) for name, p in module.named_parameters(recurse=False) if id(p) not in self.counted]
         self.counted.update(id(p) for _, p in own)
         biases = sum(p.size for name, p in own if name.startswith("bias"))
         cost, field = 0, None

@@ -395,6 +395,33 @@ def test_an_input_without_a_batch_axis(layer):
     np.testing.assert_allclose(layer(x).detach().numpy(), layer(x[None]).detach().numpy()[0], rtol=1e-6)
 
 
+LAYERS = [
+    (nn.Linear(4, 2), (3, 4)), (nn.Conv1d(4, 2, 2), (3, 4, 5)), (nn.Conv2d(4, 2, 2, padding="same"), (3, 4, 5, 5)),
+    (nn.Conv2d(4, 2, 2, padding=1, padding_mode="reflect"), (3, 4, 5, 5)), (nn.Conv3d(4, 2, 2), (3, 4, 3, 3, 3)),
+    (nn.ConvTranspose1d(4, 2, 2), (3, 4, 5)), (nn.ConvTranspose2d(4, 2, 2, 2), (3, 4, 5, 5)),
+    (nn.MaxPool1d(2), (3, 4, 5)), (nn.MaxPool2d(3, 2, 1, ceil_mode=True), (3, 4, 5, 5)), (nn.AvgPool1d(2), (3, 4, 5)),
+    (nn.AvgPool2d(2, 1, 1), (3, 4, 5, 5)), (nn.AdaptiveAvgPool1d(2), (3, 4, 5)), (nn.AdaptiveMaxPool1d(2), (3, 4, 5)),
+    (nn.AdaptiveAvgPool2d(2), (3, 4, 5, 5)), (nn.AdaptiveMaxPool2d(2), (3, 4, 5, 5)),
+    (nn.BatchNorm1d(4), (3, 4)), (nn.BatchNorm2d(4, momentum=None), (3, 4, 2, 2)),
+    (nn.BatchNorm2d(4, affine=False).eval(), (3, 4, 2, 2)), (nn.LayerNorm(4), (3, 4)), (nn.GroupNorm(2, 4), (3, 4, 2)),
+    (nn.LocalResponseNorm(3), (3, 4, 2, 2)), (nn.Dropout(0.5), (3, 4)), (nn.Dropout2d(0.5), (3, 4, 2, 2)),
+    (nn.PReLU(4), (3, 4)), (nn.Flatten(), (3, 4, 2)), (nn.Unflatten(1, (2, 2)), (3, 4)), (nn.Identity(), (3, 4)),
+    *((getattr(nn, name)(), (3, 4)) for name in oracles.ACTIVATIONS),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("layer", "shape"), LAYERS, ids=lambda value: type(value).__name__)
+def test_every_layer_stays_on_its_device(layer, shape):
+    """The strict device refuses, like CuPy's, to mix with host arrays or to turn into them unasked."""
+    layer.to("strict")
+    x = autograd.uniform(shape, device="strict").requires_grad_()
+    out = layer(x)
+    out.sum().backward()
+    assert {out.device, x.grad.device, *(p.grad.device for p in layer.parameters())} == {"strict"}
+    assert {p.dtype.name for p in [out, x.grad, *layer.parameters()]} == {"float32"}
+    assert {b.device for b in layer.buffers()} <= {"strict"}
+
+
 def test_layers_are_float32_and_take_a_dtype():
     assert nn.Linear(2, 2).weight.dtype.name == "float32"
     assert nn.BatchNorm1d(2, dtype="float64").running_mean.dtype.name == "float64"

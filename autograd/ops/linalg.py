@@ -28,8 +28,8 @@ from .shape import concatenate, diagonal, expand_dims, reshape, tril
 
 GILES = "Giles, Collected matrix derivative results for forward and reverse mode algorithmic differentiation, 2008"
 SEEGER = "Seeger et al., Auto-differentiating linear algebra, 2017, arXiv:1710.08717"
-MURRAY = "Murray, Differentiation of the Cholesky decomposition, 2016, arXiv:1602.07527, eq. 10"
-WALTER = "Walter, Lehmann, Walter, On evaluating higher-order derivatives of the QR decomposition, 2012; and " + SEEGER
+MURRAY = "Murray, Differentiation of the Cholesky decomposition, 2016, arXiv:1602.07527"
+WALTER = "Walter, Lehmann, Algorithmic differentiation of linear algebra, 2010, arXiv:1001.1654; and " + SEEGER
 TOWNSEND = "Townsend, Differentiating the singular value decomposition, 2016; and " + SEEGER
 NAN = float("nan")
 

@@ -28,7 +28,7 @@ from ..kernels.reference.windows import Ints, Pairs, span
 from .conv import LETTERS, Values, hashable, named, per_axis, sizes_of, with_options
 from .index import scatter_add
 
-BOUREAU = "Boureau, Ponce, LeCun, A theoretical analysis of feature pooling in visual recognition, ICML 2010"
+RIESENHUBER = "Riesenhuber, Poggio, Hierarchical models of object recognition in cortex, Nature Neuroscience 2, 1999"
 LECUN = "LeCun et al., Gradient-based learning applied to document recognition, Proc. IEEE 86, 1998, sec. II"
 HE = "He et al., Spatial pyramid pooling in deep convolutional networks for visual recognition, ECCV 2014"
 TIES = "ties: the last of a window's equal elements, in row-major order, gets the whole gradient"
@@ -100,7 +100,7 @@ def _declare_max(n: int) -> Callable[..., Any]:
             of(5, kernel_size=3, stride=2, padding=1, ceil_mode=True),
             of(5, kernel_size=2, stride=1, dilation=2),
         ),
-        source=BOUREAU,
+        source=RIESENHUBER,
         doc="The maximum of every window: out[n, c, p…] = max_r… x[n, c, p·stride + r·dilation − padding …]. The "
         "stride is the window's size if None; ``ceil_mode`` adds a window at the end where elements are left over.",
     )
@@ -113,7 +113,7 @@ def _declare_max(n: int) -> Callable[..., Any]:
         domain={"place": "index"},
         vjp={"y": with_options("place", options, lambda g, i, *o: pick(g, i, *o))},
         cases=({**pair, "size": (5,) * n},),
-        source=BOUREAU,
+        source=RIESENHUBER,
         doc=f"Zeros of size ``size`` with every y added at the place of its window that {name} found.",
     )
     pick = primitive(
@@ -125,7 +125,7 @@ def _declare_max(n: int) -> Callable[..., Any]:
         domain={"place": "index"},
         vjp={"x": with_options("x_shape place", options, lambda g, shape, i, *o: spread(g, i, shape[2:], *o))},
         cases=(pair,),
-        source=BOUREAU,
+        source=RIESENHUBER,
         doc=f"The elements of x at the places of the windows that {name} found: the adjoint of {name}_dx.",
     )
 

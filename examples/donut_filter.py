@@ -1,9 +1,9 @@
 """The lecture's donut filter: how donutty is each pixel?
 
 A filter is a small grid of multipliers that slides over an image; at every place it answers with one number. This
-program runs the slides' filter over the slides' 8×8 image, shows the work for one pixel, answers the slides' questions by
-experiment (what without padding? with two filters? convolving the map again? where are the parameters?), and draws every
-map that arises.
+program runs the slides' filter over the slides' 8×8 image, shows the work for one pixel, answers the slides' questions
+by experiment (what without padding? with two filters? convolving the map again? where are the parameters?), and draws
+every map that arises.
 
     python examples/donut_filter.py --out out
 """
@@ -113,16 +113,23 @@ def main() -> None:
     )
     two = convolve(IMAGE, np.stack([DONUT, -DONUT]))
     print(f"two filters give two maps: {two.shape}")
-    second = np.stack([DONUT, DONUT.T])[None]
+    second = np.stack([DONUT, -DONUT])[None]
     again = convolve(two, second)
     print(f"a filter over the maps reaches through all of them: {second.shape[1:]} → {again.shape}")
     print(
         f"the parameters are the multipliers: {DONUT.size} per filter, {two.shape[0] * DONUT.size} + {second.size} here"
     )
 
-    panels = [("the image", IMAGE), ("the filter", DONUT), ("how donutty is each pixel?", donutty), ("without padding", unpadded),
-              ("second filter's map", two[1]), ("the two maps convolved again", again[0]),
-              ("rectified: max(x, 0)", autograd.relu(donutty)), ("max pooled 2×2", autograd.max_pool2d(donutty[None, None], 2)[0, 0])]  # fmt: skip
+    panels = [
+        ("the image", IMAGE),
+        ("the filter", DONUT),
+        ("how donutty is each pixel?", donutty),
+        ("without padding", unpadded),
+        ("second filter's map", two[1]),
+        ("the two maps convolved again", again[0]),
+        ("rectified: max(x, 0)", autograd.relu(donutty)),
+        ("max pooled 2×2", autograd.max_pool2d(donutty[None, None], 2)[0, 0]),
+    ]
     draw(panels, out / "donut_filter.png")
     print(f"picture: {out / 'donut_filter.png'}")
 

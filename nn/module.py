@@ -174,7 +174,7 @@ class Module:
         return [(name, value) for name, value in vars(self).items() if isinstance(value, Parameter)]
 
     def _own_buffers(self) -> list[tuple[str, Tensor]]:
-        return [(name, value) for name in self._buffers if (value := getattr(self, name)) is not None]
+        return [(name, value) for name in self._buffers if (value := vars(self).get(name)) is not None]
 
     def _own_state(self) -> list[tuple[str, Tensor]]:
         return [*self._own_parameters(), *(pair for pair in self._own_buffers() if self._buffers[pair[0]])]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import itertools
 import json
 import platform
 import statistics
@@ -29,7 +30,11 @@ def seconds(f: Callable[[], object], number: int) -> float:
 
 def median(values: list[float]) -> dict[str, float]:
     ordered = sorted(values)
-    return {"median": statistics.median(ordered), "low": ordered[len(ordered) // 10], "high": ordered[-1 - len(ordered) // 10]}
+    return {
+        "median": statistics.median(ordered),
+        "low": ordered[len(ordered) // 10],
+        "high": ordered[-1 - len(ordered) // 10],
+    }
 
 
 def recording() -> dict[str, float]:
@@ -87,7 +92,7 @@ def length(nodes: int, collector: bool) -> tuple[float, float, float]:
     del h
     times.append(time.perf_counter())
     gc.enable()
-    return tuple((b - a) / nodes * 1e6 for a, b in zip(times, times[1:], strict=False))  # type: ignore[return-value]
+    return tuple((b - a) / nodes * 1e6 for a, b in itertools.pairwise(times))  # type: ignore[return-value]
 
 
 def main() -> None:
@@ -102,7 +107,10 @@ def main() -> None:
     if t is None:
         print("300 operations against PyTorch: PyTorch is not installed")
     else:
-        print(f"300 operations forward and backward: {t['median']:.2f} of PyTorch's time ({t['low']:.2f} … {t['high']:.2f})")
+        print(
+            f"300 operations forward and backward: {t['median']:.2f} of PyTorch's time "
+            f"({t['low']:.2f} … {t['high']:.2f})"
+        )
     print("µs per operation       forward backward  freeing")
     rows = {}
     for collector in (False, True):
@@ -110,7 +118,10 @@ def main() -> None:
             runs = [length(nodes, collector) for _ in range(max(3, 30_000 // nodes))]
             row = [statistics.median(column) for column in zip(*runs, strict=True)]
             rows[f"{nodes}, collector {'on' if collector else 'off'}"] = row
-            print(f"{nodes:>9,} {'collector on' if collector else 'collector off':<13}" + "".join(f"{v:8.2f}" for v in row))
+            print(
+                f"{nodes:>9,} {'collector on' if collector else 'collector off':<13}"
+                + "".join(f"{v:8.2f}" for v in row)
+            )
     results["length"] = rows
     if path:
         with open(path, "w") as file:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -53,7 +54,7 @@ def counts() -> Iterator[Count]:
     four = nn.Sequential(*[nn.Conv2d(1, 1, 3, bias=False) for _ in range(4)])
     yield Count("weights of four 3×3 convolutions of one filter each", 36, weights(four))
     chain = [25, 16, 16, 9, 9]
-    dense = nn.Sequential(*[nn.Linear(a, b, bias=False) for a, b in zip(chain, chain[1:], strict=False)])
+    dense = nn.Sequential(*[nn.Linear(a, b, bias=False) for a, b in pairwise(chain)])
     yield Count("weights of the fully connected chain 25-16-16-9-9", 881, weights(dense))
 
     pooled = autograd.max_pool2d(np.array([[1.0, 1, 2, 4], [5, 6, 7, 8], [3, 2, 1, 0], [1, 2, 3, 4]])[None, None], 2)

@@ -1,11 +1,13 @@
-"""The lecture's four networks for handwritten digits, trained on the 60,000 real images of MNIST, tested on the 10,000 others.
+"""The lecture's four networks for handwritten digits, trained on the 60,000 real images of MNIST,
+tested on the 10,000 others.
 
     python examples/mnist.py softmax      softmax regression: one fully connected layer
     python examples/mnist.py mlp          a deep fully connected network
     python examples/mnist.py cnn          two blocks of convolution and pooling
     python examples/mnist.py deep-cnn     more convolutions, dropout, and digits that are shifted and turned
 
-Writes to ``out``: checkpoints, the learning curve, the confusion matrix, the worst mistakes, filters and activation maps.
+Writes to ``out``: checkpoints, the learning curve, the confusion matrix, the worst mistakes, filters and activation
+maps.
 """
 
 from __future__ import annotations
@@ -124,7 +126,8 @@ def main() -> None:
     scores = trainer.predict(test).numpy()
     right = int((scores.argmax(axis=1) == test_set.labels).sum())
     print(
-        f"{args.program}: {right / 100:.2f} % of {len(test_set):,} test images right, {epochs} epochs in {seconds:.0f} s"
+        f"{args.program}: {right / 100:.2f} % of {len(test_set):,} test images right, "
+        f"{epochs} epochs in {seconds:.0f} s"
     )
     result = {
         "program": args.program,

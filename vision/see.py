@@ -96,7 +96,9 @@ def mistakes(images: np.ndarray, labels: Any, scores: np.ndarray, classes: Seque
     figure, axes = _figure(rows, columns, 1.25 * columns, 1.6 * rows)
     for ax, i in zip(axes.flat, worst, strict=False):
         ax.imshow(images[i], cmap="gray_r")
-        ax.set_title(f"{classes[predicted[i]]} {probabilities[i, predicted[i]]:.0%}\nis {classes[labels[i]]}", fontsize=8)
+        ax.set_title(
+            f"{classes[predicted[i]]} {probabilities[i, predicted[i]]:.0%}\nis {classes[labels[i]]}", fontsize=8
+        )
     for ax in axes.flat:
         ax.axis("off")
     figure.suptitle(f"{len(wrong)} mistakes in {len(labels):,}; the surest {len(worst)}", fontsize=10)
@@ -104,10 +106,14 @@ def mistakes(images: np.ndarray, labels: Any, scores: np.ndarray, classes: Seque
 
 
 def filters(weight: Any, most: int = 64) -> Figure:
-    """The filters of a convolution, `K C R S`, one picture each: their first input channel, black negative, white positive."""
+    """The filters of a convolution, `K C R S`, one picture each: their first input channel,
+    black negative, white positive.
+    """
     values = np.asarray(weight.detach().cpu().numpy() if isinstance(weight, autograd.Tensor) else weight)
     if values.ndim != 4:
-        raise ShapeError(f"filters: weight has shape {values.shape} but 4 axes K C R S are needed → give a Conv2d's weight")
+        raise ShapeError(
+            f"filters: weight has shape {values.shape} but 4 axes K C R S are needed → give a Conv2d's weight"
+        )
     return _maps(values[:most, 0], f"{len(values)} filters {values.shape[2]}×{values.shape[3]}", centred=True)
 
 

@@ -33,7 +33,9 @@ def _bad(value: Any) -> int:
 
 
 def watched(op: Any, run: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap an implementation: remember the source line for the node, and refuse a non-finite result of finite inputs."""
+    """Wrap an implementation: remember the source line for the node,
+    and refuse a non-finite result of finite inputs.
+    """
 
     def run_and_check(*args: Any) -> Any:
         line = source_line()
@@ -44,8 +46,9 @@ def watched(op: Any, run: Callable[..., Any]) -> Callable[..., Any]:
         if count and not _bad(args):
             size = sum(o.size for o in out) if isinstance(out, tuple) else out.size
             raise AnomalyError(
-                f"{op.name}: the result has {count} non-finite value{'s' * (count > 1)} of {size} though the inputs are finite"
-                f"{_place(state.path.path)}, called at {line} → check the inputs' range there"
+                f"{op.name}: the result has {count} non-finite value{'s' * (count > 1)} of {size} "
+                f"though the inputs are finite{_place(state.path.path)}, called at {line} "
+                "→ check the inputs' range there"
             )
         return out
 
@@ -56,10 +59,10 @@ def check_gradients(node: Any, incoming: Any, gradients: Any) -> None:
     """Refuse a non-finite gradient that a rule made from a finite one."""
     count = _bad([g for g in gradients if g is not None])
     if count and not _bad(incoming):
+        line = node.scope.line or "a line unknown: switch anomaly mode on before the forward pass"
         raise AnomalyError(
             f"{node.op.name}: its gradient rule made {count} non-finite value{'s' * (count > 1)} from finite ones"
-            f"{_place(node.scope.path)}, recorded at {node.scope.line or 'a line unknown: switch anomaly mode on before the forward pass'}"
-            " → check the saved values there"
+            f"{_place(node.scope.path)}, recorded at {line} → check the saved values there"
         )
 
 

@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .. import backend, kernels
+from .. import kernels
 from ..config import switches, use_kernels
 from ..errors import AutogradError
 from .contract import Contract
@@ -97,9 +97,9 @@ def composite(
 ) -> Callable[[Callable[..., Any]], Callable[..., Tensor]]:
     """Declare a function of the library's operations as a composite of its own name.
 
-    It marks its part of the graph with a scope of that name, and lets a kernel registered under it stand in. A kernel has
-    ``forward(*inputs, *params)``, which returns the result and residuals, and ``backward(g, wanted, inputs, residuals,
-    *params)``, which returns a gradient for each wanted input and None for the others, on arrays.
+    It marks its part of the graph with a scope of that name, and lets a kernel registered under it stand in. A kernel
+    has ``forward(*inputs, *params)``, which returns the result and residuals, and ``backward(g, wanted, inputs,
+    residuals, *params)``, which returns a gradient for each wanted input and None for the others, on arrays.
 
     Args:
         contract: the inputs, in the definition's order; the definition's other arguments are parameters.

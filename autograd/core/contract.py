@@ -1,4 +1,5 @@
-"""Shape contracts: ``"x: N C H W, w: K C/groups R S -> N K P Q"``, checked and explained in the letters they are written in.
+"""Shape contracts: ``"x: N C H W, w: K C/groups R S -> N K P Q"``, checked and explained in the letters
+they are written in.
 
 A name without dimensions takes any shape. ``...`` stands for leading axes that broadcast among the inputs, a number for
 itself, a letter for one size throughout, ``C/groups`` and ``C*groups`` for arithmetic on letters and parameters. A name
@@ -97,8 +98,9 @@ class Contract:
             if wrong_rank:
                 least = "" if operand.rank_is_fixed else "at least "
                 raise ShapeError(
-                    f"{op}: {operand.name} has shape {shape}, that is {len(shape)} axes, but {least}{len(core)} are needed "
-                    f"({' '.join(operand.dims)}) → reshape {operand.name}, or add an axis with {operand.name}[None]{got}"
+                    f"{op}: {operand.name} has shape {shape}, that is {len(shape)} axes, but {least}{len(core)} "
+                    f"are needed ({' '.join(operand.dims)}) → reshape {operand.name}, or add an axis with "
+                    f"{operand.name}[None]{got}"
                 )
             for dim, size in zip(core, shape[len(shape) - len(core) :], strict=True):
                 if dim.isalpha() and dim not in sizes:
@@ -158,6 +160,6 @@ class Contract:
                 elif size not in (1, batch[i]):
                     listed = ", ".join(f"{o.name} {s}" for o, s in zip(operands, shapes, strict=True))
                     raise ShapeError(
-                        f"{op}: shapes do not broadcast: {listed}; axis {-1 - i - len(operand.core)} is {size} in {operand.name} "
-                        f"but {batch[i]} before → make them equal or 1"
+                        f"{op}: shapes do not broadcast: {listed}; axis {-1 - i - len(operand.core)} is {size} "
+                        f"in {operand.name} but {batch[i]} before → make them equal or 1"
                     )

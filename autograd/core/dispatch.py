@@ -1,8 +1,8 @@
 """From a declaration to a fast Python function: the source of the dispatcher and of the gradient rules' caller.
 
-A dispatcher unwraps tensors, looks the implementation up by array type and, if anything needs a gradient, records one node.
-It is written out per operation, like a dataclass's ``__init__``, because loops over inputs would cost more than the
-operation itself. ``multiply.source`` shows what was compiled.
+A dispatcher unwraps tensors, looks the implementation up by array type and, if anything needs a gradient, records one
+node. It is written out per operation, like a dataclass's ``__init__``, because loops over inputs would cost more than
+the operation itself. ``multiply.source`` shows what was compiled.
 """
 
 from __future__ import annotations
@@ -106,9 +106,9 @@ def build_dispatcher(op: Primitive) -> Callable[..., Any]:
     inputs = [o.name for o in op.contract.inputs]
     params = list(op.params)
     namespace: dict[str, Any] = {
-        "op": op, "impls": op.impls, "explain": explain, "AutogradError": errors.AutogradError, "Tensor": Tensor, "Node": Node,
-        "state": state, "new": object.__new__, "next_seq": next_seq, "ndarray": np.ndarray, "as_array": as_array,
-        "constants": constants, "record_several": record_several, "prepare": op.prepare,
+        "op": op, "impls": op.impls, "explain": explain, "AutogradError": errors.AutogradError, "Tensor": Tensor,
+        "Node": Node, "state": state, "new": object.__new__, "next_seq": next_seq, "ndarray": np.ndarray,
+        "as_array": as_array, "constants": constants, "record_several": record_several, "prepare": op.prepare,
     }  # fmt: skip
     signature = list(inputs)
     for name, default in op.params.items():
@@ -220,7 +220,9 @@ def constants(out: Any) -> Any:
 
 
 def record_several(op: Any, out: tuple[Any, ...], parents: Any, saved: Any, params: Any) -> tuple[Tensor, ...]:
-    """Record an operation with several outputs: one node for it and, for each differentiable output, one that picks it."""
+    """Record an operation with several outputs: one node for it and,
+    for each differentiable output, one that picks it.
+    """
     out = tuple(as_array(o) for o in out)
     node = Node()
     node.op, node.parents, node.params, node.seq = op, parents, params, next_seq()

@@ -1,8 +1,8 @@
 """In-place writes: what was overwritten when, so that a graph that still needs the old value says so.
 
-A write stamps the memory with a creation number. A sweep that meets a saved array whose memory was stamped after its node
-was made refuses. Recording an operation costs nothing for this; a sweep only looks when something was written since its
-oldest node.
+A write stamps the memory with a creation number. A sweep that meets a saved array whose memory was stamped after its
+node was made refuses. Recording an operation costs nothing for this; a sweep only looks when something was written
+since its oldest node.
 """
 
 from __future__ import annotations
@@ -53,9 +53,10 @@ def check(node: Any) -> None:
             if write is not None and write[0]() is owner and write[1] > node.seq:
                 where = f" in {node.scope.path}" if node.scope.path else ""
                 raise GraphError(
-                    f"{node.op.name}{where}: its input {name!r} of shape {array.shape} was written to in place after it was used, "
-                    "but the gradient needs the old value → write to a copy, or run backward() before writing"
+                    f"{node.op.name}{where}: its input {name!r} of shape {array.shape} was written to in place "
+                    "after it was used, but the gradient needs the old value "
+                    "→ write to a copy, or run backward() before writing"
                     if name != "out"
-                    else f"{node.op.name}{where}: its result of shape {array.shape} was written to in place, but the gradient "
-                    "needs the old value → write to a copy, or run backward() before writing"
+                    else f"{node.op.name}{where}: its result of shape {array.shape} was written to in place, "
+                    "but the gradient needs the old value → write to a copy, or run backward() before writing"
                 )

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 class Node:
     """What the tape knows of one value: how it was made, from what, where and when.
 
-    ``op`` is None for a leaf, which instead keeps its gradient in ``grad``. ``parents`` are the nodes of the inputs (None
-    for a constant), ``saved`` the arrays that the rules name, ``params`` the parameters in the declared order. An
-    operation with several outputs has tuples in ``shape`` and ``dtype``. After its graph was freed, ``parents`` is None.
+    ``op`` is None for a leaf, which instead keeps its gradient in ``grad``. ``parents`` are the nodes of the inputs
+    (None for a constant), ``saved`` the arrays that the rules name, ``params`` the parameters in the declared order. An
+    operation with several outputs has tuples in ``shape`` and ``dtype``. After its graph was freed, ``parents`` is
+    None.
     """
 
     __slots__ = ("dtype", "grad", "op", "params", "parents", "saved", "scope", "seq", "shape")

@@ -1,7 +1,7 @@
 """Declaring operations: everything known about one stands in one place.
 
-``primitive`` and ``elementwise`` take the contract, the forward computation, the gradient rules and what tests, diagrams and
-error messages need, and return the function that users call.
+``primitive`` and ``elementwise`` take the contract, the forward computation, the gradient rules and what tests,
+diagrams and error messages need, and return the function that users call.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Primitive:
             return self._by_any_input
         chosen = reference = self.reference(kind)
         offers = kernels.offers(self.name, kind) if switches.kernels else ()
-        if offers or not isinstance(self.forward, str) and any(o.rank_is_fixed for o in self.contract.inputs):
+        if offers or (not isinstance(self.forward, str) and any(o.rank_is_fixed for o in self.contract.inputs)):
             chosen = kernels.Planner(self, offers, reference)
         return watched(self, chosen) if switches.anomaly else chosen
 
@@ -145,9 +145,9 @@ def primitive(
         contract: inputs, outputs and their dimensions, such as ``"x: ... M K, y: ... K N -> ... M N"``.
         forward: a name in the array library (``"exp"``), or a function of the arrays and parameters; one whose first
             argument is called ``xp`` gets the array library.
-        vjp: for each differentiable input the rule that turns the output's gradient ``g`` into the input's. The names in a
-            rule's signature are what the tape saves for it: inputs, ``out`` (or the outputs' names), parameters, and
-            ``x_shape`` for the shape of ``x`` without its array. Broadcasting is undone for it.
+        vjp: for each differentiable input the rule that turns the output's gradient ``g`` into the input's. The names
+            in a rule's signature are what the tape saves for it: inputs, ``out`` (or the outputs' names), parameters,
+            and ``x_shape`` for the shape of ``x`` without its array. Broadcasting is undone for it.
         params: parameters with their defaults (``REQUIRED`` for none).
         prepare: a function of inputs and parameters that returns the parameters in standard form.
         dims: a function that returns the output's letters from the inputs' letters and the parameters.
@@ -185,8 +185,8 @@ def primitive(
             )
     saved = dict.fromkeys(n for names in rule_names.values() for n in names if n not in params)
     op = Primitive(
-        name, parsed, forward, rules, rule_names, params, prepare, dims, dict(_deriv or {}), tuple(linear_in), dict(domain or {}),
-        dict(kinks or {}), tuple(cases), label or name, source, doc, tuple(saved), outputs,
+        name, parsed, forward, rules, rule_names, params, prepare, dims, dict(_deriv or {}), tuple(linear_in),
+        dict(domain or {}), dict(kinks or {}), tuple(cases), label or name, source, doc, tuple(saved), outputs,
     )  # fmt: skip
     registry[name] = op
     function = op.call
@@ -207,8 +207,8 @@ def elementwise(
 ) -> Callable[..., Any]:
     """Declare an operation that works on every element by itself, with broadcasting.
 
-    ``deriv`` gives for each differentiable input the derivative: a number where it is constant, otherwise a function whose
-    argument names say what it needs. The rest is as in ``primitive``.
+    ``deriv`` gives for each differentiable input the derivative: a number where it is constant, otherwise a function
+    whose argument names say what it needs. The rest is as in ``primitive``.
 
     >>> import autograd
     >>> square_example = elementwise("square_example", "x", forward=lambda x: x * x, deriv={"x": lambda x: 2 * x})

@@ -1,7 +1,7 @@
 """The reverse sweep: from the gradient of the result to the gradients of everything it was computed from.
 
-Nodes are visited from the youngest to the oldest, so that a node's gradient is complete before its rules run. Broadcasting
-is undone here, once. The same sweep runs on arrays, and on tensors when a graph of the gradient is wanted.
+Nodes are visited from the youngest to the oldest, so that a node's gradient is complete before its rules run.
+Broadcasting is undone here, once. The same sweep runs on arrays, and on tensors when a graph of the gradient is wanted.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from . import inplace
 from .anomaly import check_gradients
 from .dispatch import PICK
 from .node import Node
-
 from .scope import enable_grad, no_grad
 from .tensor import Tensor, as_array
 
@@ -39,7 +38,8 @@ def reachable(roots: Collection[Node]) -> list[Node]:
         node = stack.pop()
         if node.parents is None:
             raise GraphError(
-                f"backward: the graph was freed by an earlier backward() at {node!r} → pass retain_graph=True there, or compute again"
+                f"backward: the graph was freed by an earlier backward() at {node!r} "
+                "→ pass retain_graph=True there, or compute again"
             )
         for parent in node.parents:
             if parent is not None and parent not in seen:
@@ -119,7 +119,7 @@ def sweep(
         assert parents is not None
         if needed is not None:
             parents = tuple([p if p in needed else None for p in parents])
-        if g is not None and (needed is None or node in needed and any(parents)):
+        if g is not None and (needed is None or (node in needed and any(parents))):
             if op is PICK:
                 _gather_output(grads, node, g)
             else:
@@ -187,19 +187,22 @@ def _seed(output: Tensor, gradient: Any, what: str) -> Any:
     """The gradient to begin with, as an array of the output's shape, type and device."""
     if output.node is None:
         raise GraphError(
-            f"{what}: tensor of shape {output.shape} has no graph → compute it from a tensor with requires_grad=True, outside no_grad()"
+            f"{what}: tensor of shape {output.shape} has no graph "
+            "→ compute it from a tensor with requires_grad=True, outside no_grad()"
         )
     if gradient is None:
         if output.size != 1:
             raise GraphError(
-                f"{what}: tensor has shape {output.shape}, that is {output.size} elements, not a scalar → pass gradient=, or sum() it"
+                f"{what}: tensor has shape {output.shape}, that is {output.size} elements, not a scalar "
+                "→ pass gradient=, or sum() it"
             )
         return backend.of(output.data).xp.ones_like(output.data)
     if not isinstance(gradient, Tensor):
         gradient = Tensor(gradient)
     if gradient.device != output.device:
         raise GraphError(
-            f"{what}: gradient is on {gradient.device!r} but the tensor on {output.device!r} → move it with .to({output.device!r})"
+            f"{what}: gradient is on {gradient.device!r} but the tensor on {output.device!r} "
+            f"→ move it with .to({output.device!r})"
         )
     if gradient.shape != output.shape:
         raise ShapeError(f"{what}: gradient has shape {gradient.shape} but the tensor {output.shape} → make them equal")
@@ -277,7 +280,8 @@ def gradients(
         g = found.get(x.node)  # type: ignore[arg-type]
         if g is None and not allow_unused:
             raise GraphError(
-                f"gradients: the outputs do not depend on input {i} of shape {x.shape} → pass allow_unused=True to get None"
+                f"gradients: the outputs do not depend on input {i} of shape {x.shape} "
+                "→ pass allow_unused=True to get None"
             )
         if g is not None and not isinstance(g, Tensor):
             g = as_array(g)

@@ -15,7 +15,6 @@ from .node import Node, leaf
 from .scope import state
 
 
-
 def as_array(value: Any) -> Any:
     """Return ``value`` as an array of its library: NumPy scalars and Python numbers become 0-d arrays."""
     if type(value) is np.ndarray or (backend.is_array(type(value)) and not isinstance(value, np.generic)):
@@ -37,7 +36,8 @@ def _from_data(data: Any) -> Any:
         raise ShapeError(f"tensor: {error} → give rows of equal length") from error
     if array.dtype.kind not in "biufc":
         raise DTypeError(
-            f"tensor: data has type {array.dtype} but numbers are needed → convert {type(data).__name__} to numbers first"
+            f"tensor: data has type {array.dtype} but numbers are needed "
+            f"→ convert {type(data).__name__} to numbers first"
         )
     return array.astype(switches.default_dtype) if array.dtype.kind == "f" else array
 
@@ -45,8 +45,8 @@ def _from_data(data: Any) -> Any:
 class Tensor:
     """An array that remembers how it was computed.
 
-    ``data`` is the array of the backend, ``node`` its place in the graph, or None for a constant. Methods and operators are
-    NumPy's; they are installed from the declared operations.
+    ``data`` is the array of the backend, ``node`` its place in the graph, or None for a constant. Methods and operators
+    are NumPy's; they are installed from the declared operations.
 
     Args:
         data: an array (not copied), a tensor, or nested lists of numbers.
@@ -93,7 +93,7 @@ class Tensor:
 
     @property
     def device(self) -> str:
-        """The device that holds the array: ``"cpu"``, ``"cuda"``, ``"cuda:1"`` …"""
+        """The device that holds the array: ``"cpu"``, ``"cuda"``, ``"cuda:1"`` ..."""
         return backend.of(self.data).device_of(self.data)
 
     @property
@@ -137,7 +137,8 @@ class Tensor:
             raise GraphError("grad: only a leaf with requires_grad=True keeps a gradient → call requires_grad_() first")
         if value is not None and (value.shape != self.shape or value.device != self.device):
             raise ShapeError(
-                f"grad: has shape {value.shape} on {value.device!r} but the tensor {self.shape} on {self.device!r} → make them equal"
+                f"grad: has shape {value.shape} on {value.device!r} but the tensor {self.shape} on {self.device!r} "
+                "→ make them equal"
             )
         self.node.grad = None if value is None else value.detach()
 
@@ -151,7 +152,8 @@ class Tensor:
             retain_graph: keep the graph for another call; otherwise it is freed on the way.
 
         Raises:
-            GraphError: if nothing was recorded, the graph was freed, or this is not a scalar and ``gradient`` is missing.
+            GraphError: if nothing was recorded, the graph was freed, or this is not a scalar and ``gradient`` is
+                missing.
             ShapeError: if ``gradient`` has another shape.
         """
         from .sweep import backward
@@ -178,7 +180,8 @@ class Tensor:
         """Return the only element as a Python number."""
         if self.size != 1:
             raise ShapeError(
-                f"item: tensor has shape {self.shape}, that is {self.size} elements, but exactly 1 is needed → index it first"
+                f"item: tensor has shape {self.shape}, that is {self.size} elements, but exactly 1 is needed "
+                "→ index it first"
             )
         return self.data.item()
 
@@ -220,7 +223,8 @@ class Tensor:
             raw = value.data if isinstance(value, Tensor) else value
             if np.broadcast_shapes(self.shape, np.shape(raw) if not hasattr(raw, "shape") else raw.shape) != self.shape:
                 raise ShapeError(
-                    f"in place: value has shape {raw.shape} but the tensor {self.shape} → the value must broadcast to the tensor"
+                    f"in place: value has shape {raw.shape} but the tensor {self.shape} "
+                    "→ the value must broadcast to the tensor"
                 )
             self.data = operator(self.data, raw)
             inplace.stamp(self.data)
@@ -321,7 +325,6 @@ class Tensor:
     __getitem__: ClassVar[Callable[..., Tensor]]
 
     if TYPE_CHECKING:
-
         T: Tensor
         mT: Tensor
 

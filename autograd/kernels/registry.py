@@ -99,5 +99,6 @@ class Planner:
         for operand, array in zip(self.op.contract.inputs, arrays, strict=True):
             if not hasattr(array, "dtype"):
                 raise DTypeError(
-                    f"{self.op.name}: {operand.name} is a {type(array).__name__} but an array is needed → tensor({operand.name})"
+                    f"{self.op.name}: {operand.name} is a {type(array).__name__} but an array is needed "
+                    f"→ tensor({operand.name})"
                 )

@@ -54,13 +54,15 @@ def _silu_slope(x: Any, s: Any) -> Any:
 
 elu = elementwise(
     "elu", "x", forward=lambda xp, x, alpha: xp.where(x > 0, x, alpha * xp.expm1(xp.minimum(x, 0))),
-    deriv={"x": lambda x, alpha: where(x > 0, 1.0, alpha * exp(where(x > 0, 0.0, x)))}, params={"alpha": 1.0}, kinks={"x": (0,)},
-    cases=({}, {"alpha": 0.5}), doc="x for x > 0, otherwise alpha·(eˣ − 1).", source="Clevert et al., ICLR 2016",
+    deriv={"x": lambda x, alpha: where(x > 0, 1.0, alpha * exp(where(x > 0, 0.0, x)))}, params={"alpha": 1.0},
+    kinks={"x": (0,)}, cases=({}, {"alpha": 0.5}), doc="x for x > 0, otherwise alpha·(eˣ − 1).",
+    source="Clevert et al., ICLR 2016",
 )  # fmt: skip
 celu = elementwise(
     "celu", "x", forward=lambda xp, x, alpha: xp.where(x > 0, x, alpha * xp.expm1(xp.minimum(x, 0) / alpha)),
-    deriv={"x": lambda x, alpha: where(x > 0, 1.0, exp(where(x > 0, 0.0, x) / alpha))}, params={"alpha": 1.0}, kinks={"x": (0,)},
-    cases=({}, {"alpha": 2.0}), doc="x for x > 0, otherwise alpha·(e^(x/alpha) − 1).", source="Barron 2017, arXiv:1704.07483",
+    deriv={"x": lambda x, alpha: where(x > 0, 1.0, exp(where(x > 0, 0.0, x) / alpha))}, params={"alpha": 1.0},
+    kinks={"x": (0,)}, cases=({}, {"alpha": 2.0}), doc="x for x > 0, otherwise alpha·(e^(x/alpha) − 1).",
+    source="Barron 2017, arXiv:1704.07483",
 )  # fmt: skip
 
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946

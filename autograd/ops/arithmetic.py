@@ -1,7 +1,7 @@
 """Elementwise arithmetic, powers, rounding, choices and comparisons.
 
-One rule for ties in the whole library: where several values tie for a maximum or minimum, the last of them gets the whole
-gradient. So relu(x), maximum(x, 0), clip(x, 0) and where(x > 0, x, 0) have derivative 0 at 0.
+One rule for ties in the whole library: where several values tie for a maximum or minimum, the last of them gets the
+whole gradient. So relu(x), maximum(x, 0), clip(x, 0) and where(x > 0, x, 0) have derivative 0 at 0.
 """
 
 from __future__ import annotations

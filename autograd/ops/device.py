@@ -16,6 +16,7 @@ def _move(x: Any, device: str, source: str) -> Any:
 
 to_device = primitive(
     "to_device", "x", forward=_move, params={"device": REQUIRED, "source": None}, linear_in=("x",), label="→",
-    prepare=lambda x, device, source: (device, backend.of(x).device_of(x)), vjp={"x": lambda g, source: to_device(g, source)},
-    cases=({"device": "cpu", "x": (2, 3)},), doc="The same values on another device; gradients travel back.",
+    prepare=lambda x, device, source: (device, backend.of(x).device_of(x)),
+    vjp={"x": lambda g, source: to_device(g, source)}, cases=({"device": "cpu", "x": (2, 3)},),
+    doc="The same values on another device; gradients travel back.",
 )  # fmt: skip

@@ -31,7 +31,8 @@ log1p = elementwise(
     doc="ln(1 + x), accurate near 0.",
 )
 logaddexp = elementwise(
-    "logaddexp", "x, y", forward="logaddexp", deriv={"x": lambda x, out: exp(x - out), "y": lambda y, out: exp(y - out)},
+    "logaddexp", "x, y", forward="logaddexp",
+    deriv={"x": lambda x, out: exp(x - out), "y": lambda y, out: exp(y - out)},
     doc="ln(eˣ + eʸ) without overflow.",
 )  # fmt: skip
 
@@ -61,7 +62,8 @@ arctan = elementwise(
     "arctan", "x", forward="arctan", deriv={"x": lambda x: 1 / (1 + x * x)}, doc="Inverse tangent, radians."
 )
 arctan2 = elementwise(
-    "arctan2", "y, x", forward="arctan2", deriv={"y": lambda y, x: x / (x * x + y * y), "x": lambda y, x: -y / (x * x + y * y)},
+    "arctan2", "y, x", forward="arctan2",
+    deriv={"y": lambda y, x: x / (x * x + y * y), "x": lambda y, x: -y / (x * x + y * y)},
     domain={"x": (0.3, INF)}, doc="The angle of the point (x, y), radians.",
 )  # fmt: skip
 

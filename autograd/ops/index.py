@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import backend
+from ..config import switches
 from ..core.primitive import REQUIRED, primitive
 from ..core.tensor import Tensor, unwrap_index
 from ..errors import DTypeError, IndexingError
@@ -37,11 +38,12 @@ def _on_device(index: Any, x: Any) -> Any:
 
 
 getitem = primitive(
-    "getitem", "x", forward=lambda x, index: x[index], params={"index": REQUIRED}, prepare=_index, linear_in=("x",), label="[ ]",
-    vjp={"x": lambda g, x_shape, index: scatter(g, index, x_shape)},
+    "getitem", "x", forward=lambda x, index: x[index], params={"index": REQUIRED}, prepare=_index, linear_in=("x",),
+    label="[ ]", vjp={"x": lambda g, x_shape, index: scatter(g, index, x_shape)},
     cases=(
-        {"index": 1, "x": (3, 2)}, {"index": (slice(None, None, -2), 0), "x": (4, 2)}, {"index": (..., None, slice(1, 3)), "x": (2, 4)},
-        {"index": [0, 2, 0], "x": (3, 2)}, {"index": ([0, 1, 1], [1, 0, 0]), "x": (2, 3)}, {"index": [True, False, True], "x": (3, 2)},
+        {"index": 1, "x": (3, 2)}, {"index": (slice(None, None, -2), 0), "x": (4, 2)},
+        {"index": (..., None, slice(1, 3)), "x": (2, 4)}, {"index": [0, 2, 0], "x": (3, 2)},
+        {"index": ([0, 1, 1], [1, 0, 0]), "x": (2, 3)}, {"index": [True, False, True], "x": (3, 2)},
     ),
     doc="Elements by slices, integers, masks and integer arrays, as in NumPy.",
 )  # fmt: skip
@@ -79,18 +81,21 @@ def _along(xp: Any, index: Any, axis: int) -> tuple[Any, ...]:
 def _axis_of(x: Any, index: Any, axis: int) -> tuple[int]:
     if getattr(getattr(index, "dtype", None), "kind", "") not in "iu":
         raise DTypeError(
-            f"gather: index has type {getattr(index, 'dtype', type(index).__name__)} but integers are needed → index.astype('int64')"
+            f"gather: index has type {getattr(index, 'dtype', type(index).__name__)} but integers are needed "
+            "→ index.astype('int64')"
         )
     if index.ndim != x.ndim or not -x.ndim <= axis < x.ndim:
         raise IndexingError(
-            f"gather: x has shape {x.shape}, index {index.shape}, axis={axis} → give index as many axes as x, and one of them as axis"
+            f"gather: x has shape {x.shape}, index {index.shape}, axis={axis} "
+            "→ give index as many axes as x, and one of them as axis"
         )
     return (axis,)
 
 
 gather = primitive(
-    "gather", "x, index", forward=lambda xp, x, index, axis: x[_along(xp, index, axis)], params={"axis": REQUIRED}, prepare=_axis_of,
-    domain={"index": "index"}, linear_in=("x",), vjp={"x": lambda g, x_shape, index, axis: scatter_add(g, index, x_shape, axis)},
+    "gather", "x, index", forward=lambda xp, x, index, axis: x[_along(xp, index, axis)], params={"axis": REQUIRED},
+    prepare=_axis_of, domain={"index": "index"}, linear_in=("x",),
+    vjp={"x": lambda g, x_shape, index, axis: scatter_add(g, index, x_shape, axis)},
     cases=({"axis": 0, "x": (3, 2), "index": (4, 2)}, {"axis": -1, "x": (2, 3), "index": (2, 2)}),
     doc="out[i, j] = x[i, index[i, j]] for axis 1, and alike for others (NumPy's take_along_axis, PyTorch's gather).",
 )  # fmt: skip
@@ -104,9 +109,11 @@ def _scatter_add(xp: Any, x: Any, index: Any, shape: Any, axis: int) -> Any:
 
 
 scatter_add = primitive(
-    "scatter_add", "x, index", forward=_scatter_add, params={"shape": REQUIRED, "axis": REQUIRED}, domain={"index": "index"}, linear_in=("x",),
-    vjp={"x": lambda g, index, axis: gather(g, index, axis)}, cases=({"axis": 0, "shape": (3, 2), "x": (4, 2), "index": (4, 2)},),
-    doc="Zeros of ``shape`` with out[i, index[i, j]] += x[i, j] for axis 1, and alike for others. The adjoint of gather.",
+    "scatter_add", "x, index", forward=_scatter_add, params={"shape": REQUIRED, "axis": REQUIRED},
+    domain={"index": "index"}, linear_in=("x",), vjp={"x": lambda g, index, axis: gather(g, index, axis)},
+    cases=({"axis": 0, "shape": (3, 2), "x": (4, 2), "index": (4, 2)},),
+    doc="Zeros of ``shape`` with out[i, index[i, j]] += x[i, j] for axis 1, and alike for others. "
+    "The adjoint of gather.",
 )  # fmt: skip
 
 
@@ -134,8 +141,6 @@ def one_hot(indices: Any, classes: int, dtype: Any = None) -> Tensor:
     tensor([[0., 0., 1.],
             [1., 0., 0.]])
     """
-    from ..config import switches
-
     raw = (indices if isinstance(indices, Tensor) else Tensor(indices)).data
     xp = backend.of(raw).xp
     check_indices("one_hot", raw, classes)

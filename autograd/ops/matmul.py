@@ -25,7 +25,8 @@ _matmul = primitive(
 
 
 def matmul(x: Any, y: Any) -> Any:
-    """Matrix product, out[…, m, n] = Σₖ x[…, m, k]·y[…, k, n]; a vector counts as one row on the left, one column on the right.
+    """Matrix product, out[…, m, n] = Σₖ x[…, m, k]·y[…, k, n]; a vector counts as one row on the left,
+    one column on the right.
 
     Shapes: ``x: ... M K, y: ... K N -> ... M N``. Raises ``ShapeError`` if K differs or an input has no axes.
 
@@ -84,7 +85,8 @@ def tensordot(x: Any, y: Any, axes: Any = 2) -> Any:
     )
     if [x.shape[a] for a in ax] != [y.shape[a] for a in ay]:
         raise ShapeError(
-            f"tensordot: axes {ax} of x {tuple(x.shape)} and {ay} of y {tuple(y.shape)} differ in size → pair equal sizes"
+            f"tensordot: axes {ax} of x {tuple(x.shape)} and {ay} of y {tuple(y.shape)} differ in size "
+            "→ pair equal sizes"
         )
     free_x = tuple(a for a in range(len(x.shape)) if a not in ax)
     free_y = tuple(a for a in range(len(y.shape)) if a not in ay)
@@ -122,16 +124,21 @@ def _einsum_rule(g: Any, xs: Any, xs_shape: Any, subscripts: str) -> list[Any]:
 
 
 _einsum = primitive(
-    "einsum", "*xs", forward=lambda xp, xs, subscripts: xp.einsum(subscripts, *xs, optimize=len(xs) > 1), params={"subscripts": REQUIRED},
-    vjp={"xs": _einsum_rule}, cases=({"subscripts": "ij,jk->ik", "xs": ((2, 3), (3, 2))}, {"subscripts": "ij->i", "xs": ((2, 3),)},
-    {"subscripts": "bij,bjk,k->bi", "xs": ((2, 2, 3), (2, 3, 2), (2,))}), doc="Sums of products named by letters, written out in full.",
+    "einsum", "*xs", forward=lambda xp, xs, subscripts: xp.einsum(subscripts, *xs, optimize=len(xs) > 1),
+    params={"subscripts": REQUIRED}, vjp={"xs": _einsum_rule},
+    cases=(
+        {"subscripts": "ij,jk->ik", "xs": ((2, 3), (3, 2))}, {"subscripts": "ij->i", "xs": ((2, 3),)},
+        {"subscripts": "bij,bjk,k->bi", "xs": ((2, 2, 3), (2, 3, 2), (2,))},
+    ),
+    doc="Sums of products named by letters, written out in full.",
 )  # fmt: skip
 
 
 def einsum(subscripts: str, *operands: Any) -> Any:
     """Sum of products named by letters (Einstein's convention), as NumPy's: ``einsum("ij,jk->ik", x, y)``.
 
-    Ellipses, repeated letters and an implied output are understood. Raises ``ShapeError`` if letters and axes do not fit.
+    Ellipses, repeated letters and an implied output are understood. Raises ``ShapeError`` if letters and axes do not
+    fit.
 
     >>> import autograd
     >>> autograd.einsum("ii->", autograd.tensor([[1.0, 2.0], [3.0, 4.0]]))
@@ -156,7 +163,8 @@ def einsum(subscripts: str, *operands: Any) -> Any:
         own = len(x.shape) - len(term.replace("...", ""))
         if own < 0 or ("..." not in term and own):
             raise ShapeError(
-                f"einsum: {term!r} in {subscripts!r} does not fit an operand of shape {tuple(x.shape)} → one letter per axis"
+                f"einsum: {term!r} in {subscripts!r} does not fit an operand of shape {tuple(x.shape)} "
+                "→ one letter per axis"
             )
         written.append(term.replace("...", "".join(spare[width - own : width])))
     operands = tuple(operands)

@@ -111,8 +111,8 @@ def cross_entropy(
         return soft_cross_entropy(x, target, weight, label_smoothing)
     if len(x.shape) < 2 or target.shape != (x.shape[0], *x.shape[2:]):
         raise ShapeError(
-            f"cross_entropy: target has shape {target.shape} but x {tuple(x.shape)} → give a class number for each example, shape "
-            f"{(x.shape[0], *x.shape[2:]) if x.shape else ()}"
+            f"cross_entropy: target has shape {target.shape} but x {tuple(x.shape)} "
+            f"→ give a class number for each example, shape {(x.shape[0], *x.shape[2:]) if x.shape else ()}"
         )
     raw = target.data
     xp = backend.of(raw).xp

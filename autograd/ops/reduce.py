@@ -15,7 +15,12 @@ from .index import gather
 from .shape import broadcast_to, expand_dims, flip, reshape
 
 REDUCTION = {"axis": None, "keepdims": False}
-CASES: tuple[dict[str, Any], ...] = ({}, {"axis": 0, "x": (3, 2)}, {"axis": -1, "keepdims": True, "x": (2, 3)}, {"axis": (0, 2), "x": (2, 3, 2)})
+CASES: tuple[dict[str, Any], ...] = (
+    {},
+    {"axis": 0, "x": (3, 2)},
+    {"axis": -1, "keepdims": True, "x": (2, 3)},
+    {"axis": (0, 2), "x": (2, 3, 2)},
+)
 
 
 def normal_axes(axis: Any, ndim: int) -> tuple[int, ...]:
@@ -43,12 +48,15 @@ def _spread(g: Any, x_shape: Any, axis: Any) -> Any:
 
 
 sum_ = primitive(
-    "sum", "x", forward=lambda x, axis, keepdims: x.sum(axis=axis, keepdims=keepdims), params=REDUCTION, linear_in=("x",), cases=CASES,
-    vjp={"x": lambda g, x_shape, axis: _spread(g, x_shape, axis)}, label="Σ", doc="Sum of the elements, Σ x.",
+    "sum", "x", forward=lambda x, axis, keepdims: x.sum(axis=axis, keepdims=keepdims), params=REDUCTION,
+    linear_in=("x",), cases=CASES, vjp={"x": lambda g, x_shape, axis: _spread(g, x_shape, axis)},
+    label="Σ", doc="Sum of the elements, Σ x.",
 )  # fmt: skip
 mean = primitive(
-    "mean", "x", forward=lambda x, axis, keepdims: x.mean(axis=axis, keepdims=keepdims), params=REDUCTION, linear_in=("x",), cases=CASES,
-    vjp={"x": lambda g, x_shape, axis: _spread(g, x_shape, axis) / count(x_shape, axis)}, doc="Mean of the elements, Σ x / n.",
+    "mean", "x", forward=lambda x, axis, keepdims: x.mean(axis=axis, keepdims=keepdims), params=REDUCTION,
+    linear_in=("x",), cases=CASES,
+    vjp={"x": lambda g, x_shape, axis: _spread(g, x_shape, axis) / count(x_shape, axis)},
+    doc="Mean of the elements, Σ x / n.",
 )  # fmt: skip
 
 
@@ -111,12 +119,20 @@ eye_like = primitive(
 )
 prod = primitive(
     "prod", "x", forward=lambda x, axis, keepdims: x.prod(axis=axis, keepdims=keepdims), params=REDUCTION, cases=CASES,
-    vjp={"x": _prod_rule}, label="Π", doc="Product of the elements, Π x; also right where some are 0 (takes n² memory then and always).",
+    vjp={"x": _prod_rule}, label="Π",
+    doc="Product of the elements, Π x; also right where some are 0 (takes n² memory then and always).",
 )  # fmt: skip
 
+
+def _cumsum_rule(g: Any, x_shape: Any, axis: Any) -> Any:
+    at = -1 if axis is None else axis
+    return flip(cumsum(flip(g, at), axis), at).reshape(x_shape)
+
+
 cumsum = primitive(
-    "cumsum", "x", forward="cumsum", params={"axis": None}, linear_in=("x",), cases=({}, {"axis": 0, "x": (3, 2)}, {"axis": -1, "x": (2, 3)}),
-    vjp={"x": lambda g, x_shape, axis: flip(cumsum(flip(g, -1 if axis is None else axis), axis), -1 if axis is None else axis).reshape(x_shape)},
+    "cumsum", "x", forward="cumsum", params={"axis": None}, linear_in=("x",),
+    cases=({}, {"axis": 0, "x": (3, 2)}, {"axis": -1, "x": (2, 3)}),
+    vjp={"x": _cumsum_rule},
     doc="Sums of the first 1, 2, … elements along an axis (of the flattened array if None).",
 )  # fmt: skip
 
@@ -159,8 +175,8 @@ argmin = primitive(
     cases=({}, {"axis": 0, "x": (3, 2)}),
 )
 argsort = primitive(
-    "argsort", "x", forward=lambda x, axis: x.argsort(axis=axis, kind="stable"), params={"axis": -1}, cases=({"x": (2, 3)},),
-    doc="Positions of the elements in ascending order; equal ones keep theirs.",
+    "argsort", "x", forward=lambda x, axis: x.argsort(axis=axis, kind="stable"), params={"axis": -1},
+    cases=({"x": (2, 3)},), doc="Positions of the elements in ascending order; equal ones keep theirs.",
 )  # fmt: skip
 any_ = primitive(
     "any", "x", forward="any", params={"axis": None}, domain={"x": "bool"}, doc="Whether any element is true."

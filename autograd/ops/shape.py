@@ -16,7 +16,8 @@ from .index import getitem
 
 reshape = primitive(
     "reshape", "x", forward=lambda x, shape: x.reshape(shape), params={"shape": REQUIRED}, linear_in=("x",),
-    vjp={"x": lambda g, x_shape: g.reshape(x_shape)}, cases=({"shape": (3, 2), "x": (2, 3)}, {"shape": (-1,), "x": (2, 2)}),
+    vjp={"x": lambda g, x_shape: g.reshape(x_shape)},
+    cases=({"shape": (3, 2), "x": (2, 3)}, {"shape": (-1,), "x": (2, 2)}),
     doc="The same elements in another shape; one size may be −1.",
 )  # fmt: skip
 
@@ -28,24 +29,29 @@ def _inverse(axes: Any) -> Any:
 transpose = primitive(
     "transpose", "x", forward=lambda x, axes: x.transpose(axes), params={"axes": None}, linear_in=("x",),
     vjp={"x": lambda g, axes: transpose(g, _inverse(axes))}, label="ᵀ",
-    cases=({"x": (2, 3)}, {"axes": (1, 2, 0), "x": (2, 3, 2)}, {"axes": (-1, 0), "x": (2, 3)}), doc="The axes in another order, reversed if None.",
+    cases=({"x": (2, 3)}, {"axes": (1, 2, 0), "x": (2, 3, 2)}, {"axes": (-1, 0), "x": (2, 3)}),
+    doc="The axes in another order, reversed if None.",
 )  # fmt: skip
 swapaxes = primitive(
-    "swapaxes", "x", forward=lambda x, axis1, axis2: x.swapaxes(axis1, axis2), params={"axis1": REQUIRED, "axis2": REQUIRED},
-    vjp={"x": lambda g, axis1, axis2: swapaxes(g, axis1, axis2)}, linear_in=("x",), cases=({"axis1": 0, "axis2": -1, "x": (2, 3, 2)},),
-    doc="Two axes exchanged.",
+    "swapaxes", "x", forward=lambda x, axis1, axis2: x.swapaxes(axis1, axis2),
+    params={"axis1": REQUIRED, "axis2": REQUIRED},
+    vjp={"x": lambda g, axis1, axis2: swapaxes(g, axis1, axis2)}, linear_in=("x",),
+    cases=({"axis1": 0, "axis2": -1, "x": (2, 3, 2)},), doc="Two axes exchanged.",
 )  # fmt: skip
 broadcast_to = primitive(
     "broadcast_to", "x", forward="broadcast_to", params={"shape": REQUIRED}, vjp={"x": lambda g: g}, linear_in=("x",),
-    cases=({"shape": (2, 3), "x": (3,)}, {"shape": (2, 3), "x": (2, 1)}), doc="Repeated along new axes and axes of size 1, as a view.",
+    cases=({"shape": (2, 3), "x": (3,)}, {"shape": (2, 3), "x": (2, 1)}),
+    doc="Repeated along new axes and axes of size 1, as a view.",
 )  # fmt: skip
 expand_dims = primitive(
-    "expand_dims", "x", forward="expand_dims", params={"axis": REQUIRED}, vjp={"x": lambda g, x_shape: g.reshape(x_shape)}, linear_in=("x",),
+    "expand_dims", "x", forward="expand_dims", params={"axis": REQUIRED},
+    vjp={"x": lambda g, x_shape: g.reshape(x_shape)}, linear_in=("x",),
     cases=({"axis": 0, "x": (2,)}, {"axis": (0, -1), "x": (2, 3)}), doc="New axes of size 1 at the given places.",
 )  # fmt: skip
 squeeze = primitive(
-    "squeeze", "x", forward="squeeze", params={"axis": None}, vjp={"x": lambda g, x_shape: g.reshape(x_shape)}, linear_in=("x",),
-    cases=({"x": (1, 2, 1)}, {"axis": 0, "x": (1, 2, 1)}), doc="Without the axes of size 1, or those given.",
+    "squeeze", "x", forward="squeeze", params={"axis": None}, vjp={"x": lambda g, x_shape: g.reshape(x_shape)},
+    linear_in=("x",), cases=({"x": (1, 2, 1)}, {"axis": 0, "x": (1, 2, 1)}),
+    doc="Without the axes of size 1, or those given.",
 )  # fmt: skip
 flip = primitive(
     "flip", "x", forward="flip", params={"axis": None}, vjp={"x": lambda g, axis: flip(g, axis)}, linear_in=("x",),
@@ -58,21 +64,22 @@ def _back(shift: Any) -> Any:
 
 
 roll = primitive(
-    "roll", "x", forward="roll", params={"shift": REQUIRED, "axis": None}, vjp={"x": lambda g, shift, axis: roll(g, _back(shift), axis)},
-    linear_in=("x",), cases=({"shift": 2, "x": (2, 3)}, {"shift": (1, -2), "axis": (0, 1), "x": (3, 3)}),
+    "roll", "x", forward="roll", params={"shift": REQUIRED, "axis": None},
+    vjp={"x": lambda g, shift, axis: roll(g, _back(shift), axis)}, linear_in=("x",),
+    cases=({"shift": 2, "x": (2, 3)}, {"shift": (1, -2), "axis": (0, 1), "x": (3, 3)}),
     doc="The elements shifted along the axes; what leaves at one end enters at the other.",
 )  # fmt: skip
 tril = primitive(
-    "tril", "x: ... M N", forward="tril", params={"k": 0}, vjp={"x": lambda g, k: tril(g, k)}, linear_in=("x",), cases=({}, {"k": -1}),
-    doc="The lower triangle: 0 above the k-th diagonal.",
+    "tril", "x: ... M N", forward="tril", params={"k": 0}, vjp={"x": lambda g, k: tril(g, k)}, linear_in=("x",),
+    cases=({}, {"k": -1}), doc="The lower triangle: 0 above the k-th diagonal.",
 )  # fmt: skip
 triu = primitive(
-    "triu", "x: ... M N", forward="triu", params={"k": 0}, vjp={"x": lambda g, k: triu(g, k)}, linear_in=("x",), cases=({}, {"k": 1}),
-    doc="The upper triangle: 0 below the k-th diagonal.",
+    "triu", "x: ... M N", forward="triu", params={"k": 0}, vjp={"x": lambda g, k: triu(g, k)}, linear_in=("x",),
+    cases=({}, {"k": 1}), doc="The upper triangle: 0 below the k-th diagonal.",
 )  # fmt: skip
 cast = primitive(
-    "cast", "x", forward=lambda x, dtype: x.astype(dtype), params={"dtype": REQUIRED}, vjp={"x": lambda g: g}, linear_in=("x",),
-    cases=({"dtype": "float64", "x": (2, 3)},), doc="The elements in another floating type.",
+    "cast", "x", forward=lambda x, dtype: x.astype(dtype), params={"dtype": REQUIRED}, vjp={"x": lambda g: g},
+    linear_in=("x",), cases=({"dtype": "float64", "x": (2, 3)},), doc="The elements in another floating type.",
 )  # fmt: skip
 copy = primitive(
     "copy",
@@ -106,11 +113,14 @@ def _concatenate_rule(g: Any, xs_shape: Any, axis: int) -> Any:
 
 
 concatenate = primitive(
-    "concatenate", "*xs", forward=lambda xp, xs, axis: xp.concatenate(xs, axis=axis), params={"axis": 0}, vjp={"xs": _concatenate_rule},
-    cases=({"xs": ((2, 3), (1, 3))}, {"axis": -1, "xs": ((2, 3), (2, 1), (2, 2))}), doc="The arrays joined along an axis that they have.",
+    "concatenate", "*xs", forward=lambda xp, xs, axis: xp.concatenate(xs, axis=axis), params={"axis": 0},
+    vjp={"xs": _concatenate_rule},
+    cases=({"xs": ((2, 3), (1, 3))}, {"axis": -1, "xs": ((2, 3), (2, 1), (2, 2))}),
+    doc="The arrays joined along an axis that they have.",
 )  # fmt: skip
 stack = primitive(
-    "stack", "*xs", forward=lambda xp, xs, axis: xp.stack(xs, axis=axis), params={"axis": 0}, vjp={"xs": lambda g, axis: unstack(g, axis)},
+    "stack", "*xs", forward=lambda xp, xs, axis: xp.stack(xs, axis=axis), params={"axis": 0},
+    vjp={"xs": lambda g, axis: unstack(g, axis)},
     cases=({"xs": ((2, 3), (2, 3))}, {"axis": -1, "xs": ((2,), (2,), (2,))}), doc="The arrays joined along a new axis.",
 )  # fmt: skip
 
@@ -125,7 +135,8 @@ def _split(xp: Any, x: Any, sections: Any, axis: int) -> Any:
     size = x.shape[axis]
     if isinstance(sections, int) and (sections < 1 or size % sections):
         raise ShapeError(
-            f"split: axis {axis} has {size} elements, which {sections} equal parts do not make → give a divisor or indices"
+            f"split: axis {axis} has {size} elements, which {sections} equal parts do not make "
+            "→ give a divisor or indices"
         )
     return tuple(xp.split(x, list(sections) if isinstance(sections, tuple) else sections, axis=axis))
 
@@ -135,7 +146,8 @@ unstack = primitive(
     cases=({"x": (2, 3)}, {"axis": -1, "x": (2, 3)}), doc="The parts along an axis, as a tuple of arrays without it.",
 )  # fmt: skip
 split = primitive(
-    "split", "x -> *parts", forward=_split, params={"sections": REQUIRED, "axis": 0}, vjp={"x": lambda g, axis: concatenate(g, axis)},
+    "split", "x -> *parts", forward=_split, params={"sections": REQUIRED, "axis": 0},
+    vjp={"x": lambda g, axis: concatenate(g, axis)},
     cases=({"sections": 2, "x": (4, 3)}, {"sections": (1, 3), "axis": 1, "x": (2, 4)}),
     doc="Consecutive parts along an axis: a number of equal ones, or cut at the given indices.",
 )  # fmt: skip
@@ -158,8 +170,9 @@ def _unpad(g: Any, x_shape: Any, pad_width: Any) -> Any:
 
 
 pad = primitive(
-    "pad", "x", forward=lambda xp, x, pad_width, value: xp.pad(x, pad_width, constant_values=value), params={"pad_width": REQUIRED, "value": 0},
-    prepare=_pad_widths, vjp={"x": _unpad}, cases=({"pad_width": 1, "x": (2, 3)}, {"pad_width": ((0, 1), (2, 0)), "value": 3.0, "x": (2, 3)}),
+    "pad", "x", forward=lambda xp, x, pad_width, value: xp.pad(x, pad_width, constant_values=value),
+    params={"pad_width": REQUIRED, "value": 0}, prepare=_pad_widths, vjp={"x": _unpad},
+    cases=({"pad_width": 1, "x": (2, 3)}, {"pad_width": ((0, 1), (2, 0)), "value": 3.0, "x": (2, 3)}),
     doc="x with ``value`` around it: pad_width is one number, (before, after), or such a pair for every axis.",
 )  # fmt: skip
 

@@ -17,7 +17,9 @@ from ..random import default_generator
 
 
 class Segment:
-    """A checkpointed call as an operation of its own: it keeps its inputs and runs again when its gradient is wanted."""
+    """A checkpointed call as an operation of its own:
+    it keeps its inputs and runs again when its gradient is wanted.
+    """
 
     name = label = "checkpoint"
     contract = Contract.parse("*inputs")
@@ -66,8 +68,9 @@ def _input(x: Any, parent: Node | None, graph: bool) -> Any:
 def checkpoint(f: Callable[..., Any], *args: Any) -> Any:
     """Return ``f(*args)`` without keeping what its gradient needs; the backward pass computes it again.
 
-    Trades time (one more forward pass of ``f``) for memory (only the arguments are kept). Random numbers from the default
-    generator are drawn again alike. Tensors that ``f`` uses from outside, such as parameters, get their gradients too.
+    Trades time (one more forward pass of ``f``) for memory (only the arguments are kept). Random numbers from the
+    default generator are drawn again alike. Tensors that ``f`` uses from outside, such as parameters, get their
+    gradients too.
 
     Args:
         f: a function that returns a tensor or a tuple of tensors and computes the same each time.
@@ -82,7 +85,7 @@ def checkpoint(f: Callable[..., Any], *args: Any) -> Any:
     >>> x = autograd.tensor([1.0, 2.0], requires_grad=True)
     >>> checkpoint(lambda x: autograd.exp(x) * x, x).sum().backward()
     >>> x.grad
-    tensor([ 5.4365635, 22.167168 ])
+    tensor([ 5.436564, 22.167168])
     """
     if state.scope is None:
         return f(*args)

@@ -13,9 +13,10 @@ from .. import backend
 from ..core.dispatch import PICK
 from ..core.node import Node
 from ..core.scope import enable_grad, no_grad
-from ..core.sweep import lift, make, reachable, sweep
+from ..core.sweep import lift, make, reachable, sweep, unbroadcast
 from ..core.tensor import Tensor
 from ..errors import ShapeError
+from ..ops.shape import broadcast_to
 from .trace import like, linked, output, trace
 
 
@@ -82,8 +83,6 @@ def _tangent(node: Node, incoming: list[Any]) -> Any:
     else:
         return _by_reverse_rule(node, incoming)
     if total.shape != node.shape:
-        from ..ops.shape import broadcast_to
-
         total = broadcast_to(total, node.shape)
     return total if total.dtype == node.dtype else total.astype(node.dtype)
 
@@ -108,8 +107,6 @@ def _by_reverse_rule(node: Node, incoming: list[Any]) -> Any:
             if t is None or gx is None or gx.node is None:
                 continue
             if gx.shape != parent.shape:  # type: ignore[union-attr]
-                from ..core.sweep import unbroadcast
-
                 gx = unbroadcast(gx, parent.shape)  # type: ignore[union-attr]
             seeds[gx.node] = _plus(seeds.get(gx.node), t if t.dtype == gx.dtype else t.astype(gx.dtype))
         wanted = [x.node for x in u if x.node is not None]

@@ -13,6 +13,7 @@ from .. import backend
 from ..core.sweep import gradients, make
 from ..core.tensor import Tensor
 from ..errors import GraphError, ShapeError
+from ..ops.shape import reshape, stack
 from .trace import like, linked, output, trace
 
 Arguments = int | tuple[int, ...]
@@ -123,8 +124,6 @@ def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
 
     @functools.wraps(f)
     def run(*args: Any, **kwargs: Any) -> Any:
-        from ..ops.shape import reshape, stack
-
         traced = list(args)
         traced[argnums] = x = trace(args[argnums], "jacobian")
         out = output(f, traced, kwargs, "jacobian")

@@ -338,9 +338,8 @@ def test_saves_only_what_is_declared(name: str) -> None:
 
 @pytest.fixture
 def quiet_collector() -> Iterator[None]:
-    gc.collect()
-    gc.freeze()  # what was there before is not looked at again
     gc.disable()
+    gc.freeze()  # what was there before is not looked at
     yield
     gc.enable()
     gc.unfreeze()

@@ -6,6 +6,7 @@ whole gradient. So relu(x), maximum(x, 0), clip(x, 0) and where(x > 0, x, 0) hav
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from ..core.primitive import elementwise, primitive
@@ -42,11 +43,20 @@ cbrt = elementwise(
     domain={"x": (0, INF)},
     doc="Cube root, ∛x.",
 )
+
+
+def _log_of_positive(x: Any) -> Any:
+    """ln x where x > 0, else 0: 0⁰ is taken as constant."""
+    if isinstance(x, (int, float)):
+        return math.log(x) if x > 0 else 0.0
+    return log(where(x > 0, x, 1))
+
+
 power = elementwise(
     "power", "x, y", forward="power", label="xʸ", domain={"x": (0, INF)}, doc="x to the power y, xʸ.",
     deriv={
-        "x": lambda x, y: y * power(x, where(y == 0, 1, y - 1)),  # 0, not 0·∞, where y = 0
-        "y": lambda x, out: out * log(where(x > 0, x, 1)),  # 0⁰ is taken as constant
+        "x": lambda x, y: y * power(x, y - 1 + (y == 0)),  # 0, not 0·∞, where y = 0
+        "y": lambda x, out: out * _log_of_positive(x),
     },
 )  # fmt: skip
 hypot = elementwise(

@@ -81,6 +81,7 @@ class Trainer:
         """Why `fit` ended before its last epoch: `"patience"`, `"interrupt"` or None."""
         self._averages, self._seconds = Averages(), 0.0
         self._loaders: list[Any] = []
+        self._streams: list[autograd.Generator] = []
         self._place: dict[str, Any] = {}
         self._resumed = False
         self._updating = False
@@ -117,11 +118,10 @@ class Trainer:
         if not math.isfinite(values["loss"]):
             raise AnomalyError(self._not_finite(values["loss"]))
         loss.backward()
-        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         if self.clip_value is not None:
-            clip_grad_value_(parameters, self.clip_value)
+            clip_grad_value_(self._learned(), self.clip_value)
         if self.clip_norm is not None:
-            clip_grad_norm_(parameters, self.clip_norm)
+            clip_grad_norm_(self._learned(), self.clip_norm)
         self._updating = True
         self.optimizer.step()
         if self.schedule is not None and self.schedule_per == "step":
@@ -131,6 +131,9 @@ class Trainer:
         self._mark()
         self._updating = False
         return samples
+
+    def _learned(self) -> list[Tensor]:
+        return [p for group in self.optimizer.param_groups for p in group["params"]]
 
     def _not_finite(self, value: float) -> str:
         rates = ", ".join(f"{group['lr']:g}" for group in self.optimizer.param_groups)
@@ -148,7 +151,7 @@ class Trainer:
 
         Ctrl-C finishes the step, writes a checkpoint, says where, and returns; a second Ctrl-C stops at once.
         """
-        self._loaders = [train_loader, valid_loader]
+        self._loaders, self._streams = [train_loader, valid_loader], self._generators()
         if self._resumed or self.batch:
             self._return_to_place()
         self._resumed, self.stopped = False, None
@@ -299,7 +302,7 @@ class Trainer:
     def _mark(self) -> None:
         """Note what moves with every batch and is not a weight, so that a checkpoint tells the state of one moment."""
         self._place = {
-            "generators": [generator.get_state() for generator in self._generators()],
+            "generators": [stream.get_state() for stream in self._streams],
             "loaders": [loader.state_dict() if hasattr(loader, "state_dict") else None for loader in self._loaders],
             "averages": self._averages.state_dict(),
         }
@@ -309,8 +312,8 @@ class Trainer:
         for loader, saved in zip(self._loaders, self._place["loaders"]):
             if loader is not None and saved is not None:
                 loader.load_state_dict(saved)
-        for generator, saved in zip(self._generators(), self._place["generators"], strict=True):
-            generator.set_state(saved)
+        for stream, saved in zip(self._streams, self._place["generators"], strict=True):
+            stream.set_state(saved)
 
     def _generators(self) -> list[autograd.Generator]:
         """The default generator, and those of the model's own layers."""

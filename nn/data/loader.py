@@ -61,7 +61,7 @@ class DataLoader:
     from the default generator, once.
     `num_workers`: threads or processes (`worker`) that make up to `prefetch` batches ahead of the consumer; 0 makes
     them in the consumer's own thread. Threads suit NumPy, which works in parallel; processes suit plain Python, and
-    need a data set that can be pickled.
+    need a data set that can be pickled and a script that starts under `if __name__ == "__main__":`.
     `collate_fn`: turns a list of samples into a batch. `transform(inputs, rng)`: applied to the whole batch, to the
     first entry if it is a tuple, with a NumPy generator drawn from (`seed`, epoch, batch).
 

@@ -93,7 +93,7 @@ RULES = {
     "RMSprop": (
         RMSprop,
         rmsprop,
-        {"alpha": unit, "eps": st.floats(1e-6, 1e-2), "momentum": st.just(0.0) | unit, "centered": st.booleans()},
+        {"alpha": st.floats(0.1, 0.99), "eps": st.floats(1e-6, 1e-2), "momentum": unit, "centered": st.booleans()},
     ),
     "Adagrad": (
         Adagrad,

@@ -101,8 +101,8 @@ def _compile(name: str, kind: str, source: str, namespace: dict[str, Any]) -> Ca
     return function
 
 
-def build_dispatcher(op: Primitive) -> Callable[..., Any]:
-    """Compile the function that users call."""
+def build_dispatcher(op: Primitive, prepared: bool = False) -> Callable[..., Any]:
+    """Compile the function that users call; ``prepared``: for parameters in standard form, as nodes keep them."""
     inputs = [o.name for o in op.contract.inputs]
     params = list(op.params)
     namespace: dict[str, Any] = {
@@ -135,7 +135,7 @@ def build_dispatcher(op: Primitive) -> Callable[..., Any]:
     source = DISPATCHER.format(
         name=op.name, signature=", ".join(signature),
         unwrap="".join(unwrap.format(x=x) for x in inputs),
-        prepare=f"    {_tuple(params)} = prepare({', '.join(inputs + params)})\n" if op.prepare else "",
+        prepare=f"    {_tuple(params)} = prepare({', '.join(inputs + params)})\n" if op.prepare and not prepared else "",
         first=f"{first}[0] if {first} else None" if variadic else first,
         call=", ".join(inputs + params), inputs=_tuple(inputs), params=_tuple(params), wrap=tail.format(**fill),
     )  # fmt: skip

@@ -6,6 +6,7 @@ diagrams and error messages need, and return the function that users call.
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -61,6 +62,11 @@ class Primitive:
     impls: Implementations = field(init=False)
     pull: Callable[..., Any] = field(init=False)
     call: Callable[..., Any] = field(init=False)
+
+    @functools.cached_property
+    def replay(self) -> Callable[..., Any]:
+        """The operation on parameters as a node keeps them."""
+        return build_dispatcher(self, prepared=True) if self.prepare else self.call
 
     def __post_init__(self) -> None:
         self.impls = Implementations(self)

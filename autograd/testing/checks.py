@@ -161,17 +161,17 @@ class _Probe:
     def compare(self, order: int) -> list[Comparison]:
         """Both derivatives of the ``order − 1``-th directional derivative, for each input along its direction."""
         self.turn()
-        _, magnitude = self.value(order - 1, {})
+        value, magnitude = self.value(order - 1, {})
         self.magnitude = max(self.magnitude, magnitude)
-        dx = self.gradient(order - 1, {})
-        nudged = self.gradient(order - 1, {i: self.nudge(self.inputs[i]) for i in self.moving})
+        noise = EPS * magnitude + max(abs(self.value(order - 1, self.nudge())[0] - value) for _ in range(3))
+        dx, nudged = self.gradient(order - 1, {}), self.gradient(order - 1, self.nudge())
         comparisons = []
         for i, v in self.directions[order - 1].items():
 
             def along(at: np.ndarray, i: int = i) -> float:
                 return self.value(order - 1, {i: at})[0]
 
-            numeric, error = directional_derivative(along, self.inputs[i], v, noise=EPS * magnitude)
+            numeric, error = directional_derivative(along, self.inputs[i], v, noise=noise)
             products = dx[i] * v
             size = float(np.abs(products).sum())
             moved = float(np.abs((nudged[i] - dx[i]) * v).sum())
@@ -181,9 +181,10 @@ class _Probe:
             )
         return comparisons
 
-    def nudge(self, x: np.ndarray) -> np.ndarray:
-        """The input with every element off by one rounding: how far results move shows how far rounding moves them."""
-        return x * (1 + EPS * self.rng.choice([-1.0, 1.0], x.shape))
+    def nudge(self) -> dict[int, np.ndarray]:
+        """The inputs with every element off by one rounding: how far results move shows how far rounding moves them."""
+        signs = {i: self.rng.choice([-1.0, 1.0], self.inputs[i].shape) for i in self.moving}
+        return {i: self.inputs[i] * (1 + EPS * s) for i, s in signs.items()}
 
 
 def check_gradients(

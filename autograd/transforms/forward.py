@@ -79,7 +79,7 @@ def _tangent(node: Node, incoming: list[Any]) -> Any:
             total = _plus(total, t * (d(*[values[n] for n in op.rule_names[x]]) if callable(d) else d))
     elif moving and all(x in getattr(op, "linear_in", ()) and names - {x} <= set(saved) for x, _ in moving):
         for x, t in moving:
-            total = _plus(total, op.call(*[t if n == x else saved[n] for n, _ in known], *node.params))
+            total = _plus(total, op.replay(*[t if n == x else saved[n] for n, _ in known], *node.params))
     else:
         return _by_reverse_rule(node, incoming)
     if total.shape != node.shape:

@@ -15,12 +15,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import autograd
 from autograd import Tensor, backend, composites, registry
 from autograd.core.primitive import Primitive
 from autograd.errors import ShapeError
-from autograd.testing import check_gradients, samples
+from autograd.testing import assert_gradients, check_gradients, samples
 
 OPS = {name: op for name, op in {**registry, **composites}.items() if not name.endswith("_example")}
 TRIES = 5  # draws until the oracle can judge: a point may lie at an undeclared kink of a composite
@@ -66,10 +68,12 @@ def outputs(out: Any) -> list[Any]:
 
 
 def example(name: str, case: Any, seed: int, dtype: str = "float64") -> Example:
-    op = OPS[name]
     rng = np.random.default_rng([zlib.crc32(name.encode()), seed])
-    sample = samples.draw(op, rng, case, dtype)
-    call = getattr(op, "call", None) or getattr(autograd, name, None) or op.definition
+    return of_sample(OPS[name], samples.draw(OPS[name], rng, case, dtype))
+
+
+def of_sample(op: Any, sample: samples.Sample) -> Example:
+    call = getattr(op, "call", None) or getattr(autograd, op.name, None) or op.definition
     names = [o.name for o in op.contract.inputs] * (len(sample.inputs) if op.contract.variadic else 1)
     rules = op.rules if isinstance(op, Primitive) else names
     return Example(call, sample, tuple(i for i in sample.differentiable if names[i] in rules))
@@ -231,6 +235,13 @@ def test_first_order_gradients(name: str) -> None:
         judge(name, case, 1, first=draw * TRIES)
 
 
+@given(st.data())
+def test_any_operation_at_any_point(data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from([n for n in sorted(OPS) if getattr(OPS[n], "rules", True)]))
+    e = of_sample(OPS[name], data.draw(samples.strategy(OPS[name])))
+    assert_gradients(e.f, *e.points, order=2)
+
+
 @every_op
 def test_second_and_third_order_gradients(name: str) -> None:
     for case in OPS[name].cases:
@@ -354,17 +365,13 @@ def test_no_garbage_cycles(name: str, quiet_collector: None) -> None:
         for order in (1, 2, 3):
             parts = list(zip([o for o in outputs(f(*xs)) if o.requires_grad], us, strict=True))
             for k in range(order):
-                parts = [(t, u) for t, u in parts if t.requires_grad]
-                if parts:
-                    found = autograd.gradients(
-                        [t for t, _ in parts],
-                        xs,
-                        [Tensor(u) for _, u in parts],
-                        create_graph=k + 1 < order,
-                        allow_unused=True,
-                    )
+                live = [(t, Tensor(u)) for t, u in parts if t.requires_grad]
+                if live:
+                    tensors, seeds = zip(*live, strict=True)
+                    found = autograd.gradients(tensors, xs, seeds, create_graph=k + 1 < order, allow_unused=True)
                     parts = [(g, np.ones(g.shape)) for g in found if g is not None]
-                    del found
+                    del tensors, seeds, found
+                del live
             del parts
             assert gc.collect() == 0, f"{name}: gradients of order {order} leave cycles"
 

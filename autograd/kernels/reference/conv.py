@@ -77,9 +77,9 @@ def _columns(
         yield part, columns.reshape(groups, c // groups * prod(width), -1)
 
 
-def _is_pointwise(width: Ints, stride: Ints, padding: Pairs, size: Ints, windows: Ints) -> bool:
+def _is_pointwise(width: Ints, size: Ints, windows: Ints, stride: Ints) -> bool:
     """Whether every window is one element, and every element a window: a plain matrix product over channels."""
-    return prod(width) == 1 and prod(stride) == 1 and not any(map(any, padding)) and tuple(size) == tuple(windows)
+    return prod(width) == prod(stride) == 1 and size == windows
 
 
 def _by_group(x: Any, groups: int) -> Any:

@@ -202,8 +202,8 @@ class CrossEntropyLoss(Loss):
     Shapes: input `N C`, `N C d1 …` or `C` (logits); target class indices `N`, `N d1 …` or `()`, or class probabilities
     in the input's shape: −Σ_c w_c y_c log softmax(x)_c.
     `weight`: one factor per class, `C`; the mean then divides by the sum of the weights of the targets (not for
-    probabilities). `ignore_index`: a target that counts for nothing. `label_smoothing` ε: the target becomes
-    (1−ε) y + ε/C.
+    probabilities). `ignore_index`: a target that counts for nothing; the mean of nothing is NaN.
+    `label_smoothing` ε: the target becomes (1−ε) y + ε/C.
 
     Raises: `ShapeError`, `DTypeError` for a target of another shape or type, `IndexingError` for a class outside
     of 0..C−1. Source: Bridle 1990; Szegedy et al. 2016, section 7 (smoothing).
@@ -229,7 +229,7 @@ class CrossEntropyLoss(Loss):
         self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        x, axis = _by_class(self._kind, x, self.weight)
+        axis, weight = _by_class(self._kind, x, self.weight)
         if y.dtype.kind == "f":
             if x.shape != y.shape:
                 raise ShapeError(
@@ -239,10 +239,10 @@ class CrossEntropyLoss(Loss):
             count = None
         else:
             kept = _check_classes(self._kind, x, y, axis, self.ignore_index)
-            count = _count(y, kept, self.weight)
+            count = _count(x, y, kept, weight)
         if x.ndim == 1:
             x, y = x.reshape((1, -1)), y.reshape((1, *y.shape))
-        losses = autograd.cross_entropy(x, y, self.weight, self.label_smoothing, self.ignore_index)
+        losses = autograd.cross_entropy(x, y, weight, self.label_smoothing, self.ignore_index)
         return self._reduce(losses if axis else losses.reshape(()), count)
 
 
@@ -263,13 +263,13 @@ class NLLLoss(Loss):
         self.ignore_index = ignore_index
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        x, axis = _by_class(self._kind, x, self.weight)
+        axis, weight = _by_class(self._kind, x, self.weight)
         kept = _check_classes(self._kind, x, y, axis, self.ignore_index)
         chosen = autograd.where(kept, y, 0)  # any class will do where the loss is not counted
         losses = -autograd.gather(x, autograd.expand_dims(chosen, axis), axis).reshape(y.shape)
-        if self.weight is not None:
-            losses = losses * self.weight[chosen]
-        return self._reduce(autograd.where(kept, losses, 0.0), _count(y, kept, self.weight))
+        if weight is not None:
+            losses = losses * weight[chosen]
+        return self._reduce(autograd.where(kept, losses, 0.0), _count(x, y, kept, weight))
 
 
 # --- what the losses share ---
@@ -295,8 +295,8 @@ def _log_at_least(x: Tensor) -> Tensor:
     return autograd.where(positive, autograd.log(autograd.where(positive, x, 1.0)), -100.0)
 
 
-def _by_class(loss: str, x: Tensor, weight: Tensor | None) -> tuple[Tensor, int]:
-    """The input, and the axis along which its classes lie."""
+def _by_class(loss: str, x: Tensor, weight: Tensor | None) -> tuple[int, Tensor | None]:
+    """The axis along which the input's classes lie, and the weight of each class in the input's type."""
     if x.ndim == 0 or x.dtype.kind != "f":
         raise ShapeError(f"{loss}: input has shape {x.shape}, dtype {x.dtype}, expected floating N C … or C")
     axis = 0 if x.ndim == 1 else 1
@@ -305,7 +305,7 @@ def _by_class(loss: str, x: Tensor, weight: Tensor | None) -> tuple[Tensor, int]
             f"{loss}: weight has shape {weight.shape} but the input {x.shape} has C={x.shape[axis]} classes"
             f" → give a weight of shape ({x.shape[axis]},)"
         )
-    return x, axis
+    return axis, None if weight is None else weight.astype(x.dtype)
 
 
 def _check_classes(loss: str, x: Tensor, y: Tensor, axis: int, ignore_index: int) -> Tensor:
@@ -325,8 +325,8 @@ def _check_classes(loss: str, x: Tensor, y: Tensor, axis: int, ignore_index: int
     return kept
 
 
-def _count(y: Tensor, kept: Tensor, weight: Tensor | None) -> Tensor:
+def _count(x: Tensor, y: Tensor, kept: Tensor, weight: Tensor | None) -> Tensor:
     """What the mean over class targets divides by: how many count, or the sum of their weights."""
     if weight is None:
-        return kept.sum()
+        return kept.astype(x.dtype).sum()  # an integer count would widen the loss to float64
     return autograd.where(kept, weight[autograd.where(kept, y, 0)], 0.0).sum()

@@ -197,6 +197,15 @@ def test_losses_of_probabilities(weighted, smoothing, spatial, seed):
     )
 
 
+@pytest.mark.parametrize("loss", [CrossEntropyLoss, NLLLoss])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_losses_of_classes_have_the_type_of_the_input(loss, reduction, dtype):
+    x, y = autograd.zeros((2, 3), dtype=dtype), autograd.tensor([0, 2])
+    for weight in (None, autograd.ones((3,), dtype="float32"), autograd.ones((3,), dtype="float64")):
+        assert loss(weight=weight, reduction=reduction)(x, y).dtype == dtype
+
+
 def test_one_hot_probabilities_are_class_indices():
     x, y = autograd.tensor(np.random.default_rng(0).normal(size=(4, 5))), autograd.tensor([0, 3, 4, 1])
     hot = autograd.tensor(np.eye(5)[y.numpy()])

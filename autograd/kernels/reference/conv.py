@@ -20,7 +20,7 @@ def conv(xp: Any, x: Any, w: Any, stride: Ints, padding: Pairs, dilation: Ints, 
     n, k, width = x.shape[0], w.shape[0], w.shape[2:]
     windows = counts(x.shape[2:], width, stride, padding, dilation)
     filters = w.reshape(groups, k // groups, -1)
-    if _is_pointwise(width, x.shape[2:], windows, stride):
+    if _is_pointwise(width, x.shape[2:], windows, stride, padding):
         return xp.matmul(filters, _by_group(x, groups)).reshape(n, k, *windows)
     places = taps(x.shape[2:], width, windows, stride, padding, dilation)
     out = xp.empty((n, k, *windows), xp.result_type(x, w))
@@ -34,7 +34,7 @@ def conv_dx(xp: Any, y: Any, w: Any, size: Ints, stride: Ints, padding: Pairs, d
     n, k, windows = y.shape[0], y.shape[1], y.shape[2:]
     c, width = w.shape[1] * groups, w.shape[2:]
     filters = w.reshape(groups, k // groups, -1).swapaxes(1, 2)
-    if _is_pointwise(width, size, windows, stride):
+    if _is_pointwise(width, size, windows, stride, padding):
         return xp.matmul(filters, _by_group(y, groups)).reshape(n, c, *size)
     places = taps(size, width, windows, stride, padding, dilation)
     x = xp.zeros((n, c, *size), xp.result_type(y, w))
@@ -50,7 +50,7 @@ def conv_dx(xp: Any, y: Any, w: Any, size: Ints, stride: Ints, padding: Pairs, d
 def conv_dw(xp: Any, x: Any, y: Any, width: Ints, stride: Ints, padding: Pairs, dilation: Ints, groups: int) -> Any:
     """Return w[k, c, r…] = Σ_n,p… y[n, k, p…] · x[n, c, p·stride + r·dilation − padding …], of size ``width``."""
     k, windows, c = y.shape[1], y.shape[2:], x.shape[1]
-    if _is_pointwise(width, x.shape[2:], windows, stride):
+    if _is_pointwise(width, x.shape[2:], windows, stride, padding):
         products = xp.matmul(_by_group(y, groups), _by_group(x, groups).swapaxes(-1, -2))
         return products.sum(axis=0).reshape(k, c // groups, *width)
     places = taps(x.shape[2:], width, windows, stride, padding, dilation)
@@ -77,9 +77,9 @@ def _columns(
         yield part, columns.reshape(groups, c // groups * prod(width), -1)
 
 
-def _is_pointwise(width: Ints, size: Ints, windows: Ints, stride: Ints) -> bool:
-    """Whether every window is one element, and every element a window: a plain matrix product over channels."""
-    return prod(width) == prod(stride) == 1 and size == windows
+def _is_pointwise(width: Ints, size: Ints, windows: Ints, stride: Ints, padding: Pairs) -> bool:
+    """Whether window i is element i, for all of them: a plain matrix product over channels."""
+    return prod(width) == prod(stride) == 1 and size == windows and not any(map(any, padding))
 
 
 def _by_group(x: Any, groups: int) -> Any:

@@ -135,7 +135,8 @@ def build_dispatcher(op: Primitive, prepared: bool = False) -> Callable[..., Any
     source = DISPATCHER.format(
         name=op.name, signature=", ".join(signature),
         unwrap="".join(unwrap.format(x=x) for x in inputs),
-        prepare=f"    {_tuple(params)} = prepare({', '.join(inputs + params)})\n" if op.prepare and not prepared else "",
+        prepare=f"    {_tuple(params)} = prepare({', '.join(inputs + params)})\n"
+        if op.prepare and not prepared else "",
         first=f"{first}[0] if {first} else None" if variadic else first,
         call=", ".join(inputs + params), inputs=_tuple(inputs), params=_tuple(params), wrap=tail.format(**fill),
     )  # fmt: skip

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import backend
+from ..config import switches
 from ..errors import AnomalyError
 from .scope import state
 
@@ -53,6 +54,15 @@ def watched(op: Any, run: Callable[..., Any]) -> Callable[..., Any]:
         return out
 
     return run_and_check
+
+
+def _forget_line() -> None:
+    """Outside anomaly mode nodes remember no line."""
+    if state.scope is not None:
+        state.scope = state.path
+
+
+switches.listeners.append(_forget_line)
 
 
 def check_gradients(node: Any, incoming: Any, gradients: Any) -> None:

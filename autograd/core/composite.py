@@ -92,6 +92,14 @@ class Composite:
         return f"<composite {self.name} {self.contract.text}>"
 
 
+def _forget_plans(name: str) -> None:
+    if name in composites:
+        composites[name].plans.clear()
+
+
+kernels.listeners.append(_forget_plans)
+
+
 def composite(
     contract: str, *, label: str = "", source: str = "", cases: Sequence[Any] = ({},), domain: Any = None
 ) -> Callable[[Callable[..., Any]], Callable[..., Tensor]]:

@@ -1,8 +1,8 @@
 """In-place writes: what was overwritten when, so that a graph that still needs the old value says so.
 
 A write stamps the memory with a creation number. A sweep that meets a saved array whose memory was stamped after its
-node was made refuses. Recording an operation costs nothing for this; a sweep only looks when something was written
-since its oldest node.
+node was made refuses. Recording an operation costs nothing for this; a sweep looks only at nodes older than the last
+write.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ def stamp(array: Any) -> None:
     _writes[key] = (weakref.ref(owner, lambda _: _writes.pop(key, None)), _last)
 
 
-def written_since(seq: float) -> bool:
-    """Return whether anything at all was written after creation number ``seq``."""
-    return _last > seq
+def last_write() -> int:
+    """Return the creation number of the last write: older nodes must be checked, younger ones need not."""
+    return _last
 
 
 def check(node: Any) -> None:

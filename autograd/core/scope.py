@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+from contextlib import ContextDecorator
 from types import TracebackType
 
 next_seq = itertools.count(1).__next__  # creation numbers: parents always have smaller ones than their children
@@ -87,8 +88,8 @@ def current_scope() -> Scope:
     return state.path
 
 
-class _Recording:
-    """Switches recording on or off in this thread for a block; also a decorator."""
+class _Recording(ContextDecorator):
+    """Switches recording on or off in this thread for a block, or for every call of a function that it decorates."""
 
     __slots__ = ("_before", "_on")
 

@@ -101,7 +101,7 @@ def sweep(
     """
     order = reachable(seeds)
     needed = None if wanted is None else _leading_to(wanted, order)
-    watch_writes = inplace.written_since(order[-1].seq)
+    last_write = inplace.last_write()
     anomaly = switches.anomaly
     grads: dict[Node, Any] = dict(seeds)
     own: set[Node] = set()  # nodes whose gradient is a sum that this sweep made and may add to in place
@@ -123,7 +123,7 @@ def sweep(
             if op is PICK:
                 _gather_output(grads, node, g)
             else:
-                if watch_writes:
+                if last_write > node.seq:
                     inplace.check(node)
                 saved = lift(node) if graph else node.saved
                 if type(g) is list:

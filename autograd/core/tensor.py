@@ -221,7 +221,8 @@ class Tensor:
             self.data, self.node = changed.data, changed.node
         else:
             raw = value.data if isinstance(value, Tensor) else value
-            if np.broadcast_shapes(self.shape, np.shape(raw) if not hasattr(raw, "shape") else raw.shape) != self.shape:
+            shape = getattr(raw, "shape", ())
+            if shape not in ((), self.shape) and np.broadcast_shapes(self.shape, shape) != self.shape:
                 raise ShapeError(
                     f"in place: value has shape {raw.shape} but the tensor {self.shape} "
                     "→ the value must broadcast to the tensor"

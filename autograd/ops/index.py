@@ -34,7 +34,10 @@ def _index(x: Any, *rest: Any) -> tuple[Any, ...]:
 def _on_device(index: Any, x: Any) -> Any:
     if isinstance(index, tuple):
         return tuple(_on_device(i, x) for i in index)
-    return backend.of(x).xp.asarray(index) if isinstance(index, list) else index
+    if not isinstance(index, list):
+        return index
+    array = backend.of(x).xp.asarray(index)
+    return array if array.size else array.astype("int64")
 
 
 getitem = primitive(

@@ -8,7 +8,7 @@ k-th directional derivative is the function.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from ..errors import DTypeError
 from .oracles import EPS, directional_derivative
 
 SAFETY = 8.0  # the estimate is of the error's size, not a bound
+NUDGES = 3  # how often the noise of a value is looked at
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,11 @@ def _outputs(out: Any) -> list[Tensor]:
     return [o for o in found if o.dtype.kind == "f"]
 
 
+def largest(arrays: Iterable[np.ndarray]) -> float:
+    """The largest absolute value in any of the arrays."""
+    return max((float(np.max(np.abs(a), initial=0.0)) for a in arrays), default=0.0)
+
+
 class _Probe:
     """A function at a point, with the random cotangents and directions that turn it into numbers."""
 
@@ -119,7 +125,7 @@ class _Probe:
         self.cotangents: list[np.ndarray] = []
         self.cotangents = [rng.standard_normal(o.shape) for o in _outputs(self.call({})[1])]
         self.directions: list[dict[int, np.ndarray]] = []
-        self.magnitude = 0.0  # of the terms met so far
+        self.magnitude = largest(self.cotangents) * largest(self.inputs[i] for i in self.moving)  # of the terms so far
 
     def turn(self) -> None:
         """Draw a direction for the next order."""
@@ -163,7 +169,7 @@ class _Probe:
         self.turn()
         value, magnitude = self.value(order - 1, {})
         self.magnitude = max(self.magnitude, magnitude)
-        noise = EPS * magnitude + max(abs(self.value(order - 1, self.nudge())[0] - value) for _ in range(3))
+        noise = EPS * self.magnitude + max(abs(self.value(order - 1, self.nudge())[0] - value) for _ in range(NUDGES))
         dx, nudged = self.gradient(order - 1, {}), self.gradient(order - 1, self.nudge())
         comparisons = []
         for i, v in self.directions[order - 1].items():
@@ -182,9 +188,9 @@ class _Probe:
         return comparisons
 
     def nudge(self) -> dict[int, np.ndarray]:
-        """The inputs with every element off by one rounding: how far results move shows how far rounding moves them."""
-        signs = {i: self.rng.choice([-1.0, 1.0], self.inputs[i].shape) for i in self.moving}
-        return {i: self.inputs[i] * (1 + EPS * s) for i, s in signs.items()}
+        """The inputs moved by a few roundings: how far results move shows what rounding does to them."""
+        moves = {i: self.rng.uniform(-4.0, 4.0, self.inputs[i].shape) for i in self.moving}
+        return {i: self.inputs[i] * (1 + EPS * m) for i, m in moves.items()}
 
 
 def check_gradients(

@@ -57,8 +57,9 @@ def last_maxima(x, y, covered):
                 at = (*image, *[axis[i] for axis, i in zip(inside, choice, strict=True)])
                 if best is None or x[at] >= x[best]:
                     best = at
-            out[(*image, *place)] = x[best]
-            dx[best] += y[(*image, *place)]
+            out[(*image, *place)] = -np.inf if best is None else x[best]  # a dilated window may meet padding only
+            if best is not None:
+                dx[best] += y[(*image, *place)]
     return out, dx
 
 
@@ -69,6 +70,7 @@ def of(name, axes):
 @given(windows(), st.integers(0, 2**32 - 1))
 @example(((1, 1, 4, 4), (2, 2), (2, 2), (0, 0), (1, 1), False), 0)
 @example(((1, 1, 5, 5), (2, 2), (2, 2), (1, 1), (1, 1), True), 0)
+@example(((1, 1, 1), (2,), (1,), (1,), (2,), False), 0)
 def test_max_pooling_with_many_ties(setting, seed):
     shape, *options = setting
     rng = np.random.default_rng(seed)

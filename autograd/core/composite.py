@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .. import kernels
@@ -43,6 +43,17 @@ class Composite:
         self.params = {n: p.default for n, p in self.signature.parameters.items() if n not in self.inputs}
         self.saved_names = (*self.inputs, "residuals")
         self.plans: dict[Any, Any] = {}
+        self.checked: set[Any] = set()
+        self.call: Callable[..., Any] = definition
+
+    def check(self, values: Mapping[str, Any]) -> None:
+        """Hold the shapes against the contract, once for each combination."""
+        shapes = tuple([getattr(values[n], "shape", None) for n in self.inputs])
+        params = {n: v for n, v in values.items() if n in self.params and isinstance(v, int)}
+        key = (shapes, *params.values())
+        if key not in self.checked:
+            self.contract.check(self.name, shapes, params)
+            self.checked.add(key)
 
     def kernel_for(self, values: dict[str, Any]) -> Any:
         """Return the kernel that serves these arguments, or None for the definition."""
@@ -130,16 +141,19 @@ def composite(
 
         @functools.wraps(definition)
         def call(*args: Any, **kwargs: Any) -> Any:
-            if kernels.offered(declared.name) and any([isinstance(a, Tensor) for a in args]):
+            served = kernels.offered(declared.name) and any([isinstance(a, Tensor) for a in args])
+            if served or declared.contract.has_letters:
                 bound = declared.signature.bind(*args, **kwargs)
                 bound.apply_defaults()
-                kernel = declared.kernel_for(bound.arguments)
+                declared.check(bound.arguments)
+                kernel = declared.kernel_for(bound.arguments) if served else None
                 if kernel is not None:
                     return declared.record(kernel, bound.arguments)
             with scope(declared.name):
                 return definition(*args, **kwargs)
 
         call.op = declared  # type: ignore[attr-defined]
+        declared.call = call
         return call
 
     return declare

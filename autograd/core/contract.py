@@ -1,9 +1,9 @@
 """Shape contracts: ``"x: N C H W, w: K C/groups R S -> N K P Q"``, checked and explained in the letters
 they are written in.
 
-A name without dimensions takes any shape. ``...`` stands for leading axes that broadcast among the inputs, a number for
+A name without dimensions takes any shape. ``...`` stands for any axes, which broadcast among the inputs, a number for
 itself, a letter for one size throughout, ``C/groups`` and ``C*groups`` for arithmetic on letters and parameters. A name
-with a star is a sequence of arrays.
+with a star is a sequence of arrays. An input that is None is passed over.
 """
 
 from __future__ import annotations
@@ -27,8 +27,22 @@ class Operand:
 
     @property
     def core(self) -> tuple[str, ...]:
-        """The dimensions behind the ellipsis."""
+        """The dimensions without the ellipsis."""
         return () if self.dims is None else tuple(d for d in self.dims if d != "...")
+
+    @property
+    def before(self) -> int:
+        """The number of dimensions before the ellipsis, or 0 if there is none."""
+        return self.dims.index("...") if self.dims and "..." in self.dims else 0
+
+    def named_axes(self, shape: Shape) -> Shape:
+        """The sizes of the axes that have a name of their own, in the order of ``core``."""
+        after = len(self.core) - self.before
+        return shape[: self.before] + shape[len(shape) - after :]
+
+    def free_axes(self, shape: Shape) -> Shape:
+        """The sizes of the axes that the ellipsis stands for."""
+        return shape[self.before : len(shape) - len(self.core) + self.before]
 
     @property
     def rank_is_fixed(self) -> bool:
@@ -80,18 +94,23 @@ class Contract:
         return self.inputs[0].variadic
 
     @property
+    def has_letters(self) -> bool:
+        """Whether it demands anything of the shapes besides broadcasting."""
+        return any(o.core for o in self.inputs)
+
+    @property
     def several_outputs(self) -> bool:
         """Whether the operation returns a tuple."""
         return len(self.outputs) > 1 or any(o.variadic for o in self.outputs)
 
-    def check(self, op: str, shapes: Sequence[Shape], params: Mapping[str, object]) -> dict[str, int]:
+    def check(self, op: str, shapes: Sequence[Shape | None], params: Mapping[str, object]) -> dict[str, int]:
         """Return the size of every letter, or raise ``ShapeError`` in the words of the contract."""
         operands = [self.inputs[0]] * len(shapes) if self.variadic else list(self.inputs)
         sizes: dict[str, int] = {}
         owner: dict[str, str] = {}
         got = "; got " + ", ".join(f"{o.name} {s}" for o, s in zip(operands, shapes, strict=True))
         for operand, shape in zip(operands, shapes, strict=True):
-            if operand.dims is None:
+            if operand.dims is None or shape is None:
                 continue
             core = operand.core
             wrong_rank = len(shape) != len(core) if operand.rank_is_fixed else len(shape) < len(core)
@@ -102,7 +121,7 @@ class Contract:
                     f"are needed ({' '.join(operand.dims)}) → reshape {operand.name}, or add an axis with "
                     f"{operand.name}[None]{got}"
                 )
-            for dim, size in zip(core, shape[len(shape) - len(core) :], strict=True):
+            for dim, size in zip(core, operand.named_axes(shape), strict=True):
                 if dim.isalpha() and dim not in sizes:
                     sizes[dim], owner[dim] = size, operand.name
                     continue
@@ -145,21 +164,21 @@ class Contract:
         )
 
     @staticmethod
-    def _check_batch(op: str, operands: Sequence[Operand], shapes: Sequence[Shape]) -> None:
+    def _check_batch(op: str, operands: Sequence[Operand], shapes: Sequence[Shape | None]) -> None:
         """The axes that ``...`` stands for must broadcast: equal, or 1, counted from the right."""
         batch: list[int] = []
         for operand, shape in zip(operands, shapes, strict=True):
-            if operand.dims is None or "..." not in operand.dims:
+            if operand.dims is None or shape is None or "..." not in operand.dims:
                 continue
-            lead = shape[: len(shape) - len(operand.core)]
-            for i, size in enumerate(reversed(lead)):
+            for i, size in enumerate(reversed(operand.free_axes(shape))):
                 if i == len(batch):
                     batch.append(size)
                 elif batch[i] == 1:
                     batch[i] = size
                 elif size not in (1, batch[i]):
                     listed = ", ".join(f"{o.name} {s}" for o, s in zip(operands, shapes, strict=True))
+                    axis = -1 - i - len(operand.core) + operand.before
                     raise ShapeError(
-                        f"{op}: shapes do not broadcast: {listed}; axis {-1 - i - len(operand.core)} is {size} "
-                        f"in {operand.name} but {batch[i]} before → make them equal or 1"
+                        f"{op}: shapes do not broadcast: {listed}; axis {axis} is {size} in {operand.name} "
+                        f"but {batch[i]} before → make them equal or 1"
                     )

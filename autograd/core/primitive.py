@@ -92,7 +92,7 @@ class Primitive:
             return self._by_any_input
         chosen = reference = self.reference(kind)
         offers = kernels.offers(self.name, kind) if switches.kernels else ()
-        if offers or (not isinstance(self.forward, str) and any(o.rank_is_fixed for o in self.contract.inputs)):
+        if offers or self.contract.has_letters:
             chosen = kernels.Planner(self, offers, reference)
         return watched(self, chosen) if switches.anomaly else chosen
 

@@ -77,6 +77,8 @@ class Planner:
 
     def __call__(self, *args: Any) -> Any:
         arrays, params = args[: self.count], args[self.count :]
+        if self.op.contract.variadic:
+            arrays = args[0]
         try:
             key = (tuple([a.shape for a in arrays]), tuple([a.dtype for a in arrays]), params)
         except AttributeError:

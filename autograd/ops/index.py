@@ -154,7 +154,7 @@ def check_indices(op: str, indices: Any, size: int) -> None:
     """Raise unless the array ``indices`` holds integers from 0 to ``size`` − 1."""
     if indices.dtype.kind not in "iu":
         raise DTypeError(f"{op}: indices have type {indices.dtype} but integers are needed → .astype('int64')")
-    if indices.size and (int(indices.min()) < 0 or int(indices.max()) >= size):
+    if bool(((indices < 0) | (indices >= size)).any()):
         raise IndexingError(
             f"{op}: indices run from {int(indices.min())} to {int(indices.max())} but must lie in 0 … {size - 1}"
         )

@@ -16,6 +16,8 @@ from .index import check_indices, gather
 from .reduce import constant_max, logsumexp, mean, sum_
 from .shape import expand_dims, getitem, pad, reshape
 
+INF = float("inf")
+
 
 @composite("x", cases=({"x": (2, 3)}, {"axis": 0, "x": (3, 2)}), source="Bridle 1990, eq. 5")
 def softmax(x: Any, axis: int = -1) -> Any:
@@ -31,7 +33,9 @@ def log_softmax(x: Any, axis: int = -1) -> Any:
 
 
 @composite(
-    "x: N C ..., w: C, b: C, mean: C, var: C", source="Ioffe & Szegedy, Batch normalization, ICML 2015, algorithm 1"
+    "x: N C ..., w: C, b: C, mean: C, var: C",
+    domain={"var": (0.1, INF)},
+    source="Ioffe & Szegedy, Batch normalization, ICML 2015, algorithm 1",
 )
 def batch_norm(x: Any, w: Any, b: Any, mean: Any, var: Any, eps: float = 1e-5) -> Any:
     """Every channel shifted and scaled by given statistics, (x − mean) / √(var + eps)·w + b."""
@@ -122,7 +126,11 @@ def cross_entropy(
     return class_cross_entropy(x, Tensor(classes), Tensor(ignored), weight, label_smoothing)
 
 
-@composite("x: N C ..., target, ignored, weight")
+@composite(
+    "x: N C ..., target: N ..., ignored: N ..., weight: C",
+    cases=({}, {"label_smoothing": 0.1}),
+    domain={"target": "index C", "ignored": "bool", "weight": (0.1, INF)},
+)
 def class_cross_entropy(x: Any, target: Any, ignored: Any, weight: Any, label_smoothing: float = 0.0) -> Any:
     """Cross-entropy against class numbers; ``ignored`` marks examples that count 0."""
     scores = log_softmax(x, 1)
@@ -137,7 +145,7 @@ def class_cross_entropy(x: Any, target: Any, ignored: Any, weight: Any, label_sm
     return where(ignored, 0.0, loss)
 
 
-@composite("x: N C ..., target: N C ..., weight")
+@composite("x: N C ..., target: N C ..., weight: C", cases=({}, {"label_smoothing": 0.1}))
 def soft_cross_entropy(x: Any, target: Any, weight: Any, label_smoothing: float = 0.0) -> Any:
     """Cross-entropy against probabilities."""
     if label_smoothing:

@@ -46,6 +46,15 @@ def register(
         listener(op)
 
 
+def unregister(op: str, array_type: type, name: str) -> None:
+    """Take back the kernels called ``name`` for ``op`` on arrays of ``array_type``."""
+    _offers[op, array_type] = [offer for offer in _offers.get((op, array_type), ()) if offer.name != name]
+    if not any(known for (o, _), known in _offers.items() if o == op):
+        _offered.discard(op)
+    for listener in listeners:
+        listener(op)
+
+
 def offers(op: str, array_type: type) -> Sequence[Offer]:
     """Return the kernels for ``op`` on arrays of ``array_type``, best first."""
     return _offers.get((op, array_type), ())

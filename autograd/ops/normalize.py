@@ -44,7 +44,11 @@ def batch_norm(x: Any, w: Any, b: Any, mean: Any, var: Any, eps: float = 1e-5) -
     return x * scale.reshape(column) + (b - mean * scale).reshape(column)
 
 
-@composite("x: ... D, w: D, b: D", source="Ba, Kiros & Hinton, Layer normalization 2016, arXiv:1607.06450")
+@composite(
+    "x, w, b",
+    cases=({"x": (2, 3), "w": (3,), "b": (3,)}, {"axes": 2, "x": (2, 3, 2), "w": (3, 2), "b": (3, 2)}),
+    source="Ba, Kiros & Hinton, Layer normalization 2016, arXiv:1607.06450",
+)
 def layer_norm(x: Any, w: Any, b: Any, axes: int = 1, eps: float = 1e-5) -> Any:
     """The last ``axes`` axes brought to mean 0 and variance 1, then ·w + b; w and b have the shape of those axes."""
     return _standard(x, tuple(range(-axes, 0)), eps) * w + b

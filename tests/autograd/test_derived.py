@@ -73,10 +73,9 @@ def example(name: str, case: Any, seed: int, dtype: str = "float64") -> Example:
 
 
 def of_sample(op: Any, sample: samples.Sample) -> Example:
-    call = getattr(op, "call", None) or getattr(autograd, op.name, None) or op.definition
     names = [o.name for o in op.contract.inputs] * (len(sample.inputs) if op.contract.variadic else 1)
     rules = op.rules if isinstance(op, Primitive) else names
-    return Example(call, sample, tuple(i for i in sample.differentiable if names[i] in rules))
+    return Example(op.call, sample, tuple(i for i in sample.differentiable if names[i] in rules))
 
 
 def examples(name: str, draws: int = 1, dtype: str = "float64") -> Iterator[Example]:
@@ -396,7 +395,8 @@ def test_strict_device_gives_the_same_without_transfers(name: str) -> None:
                 autograd.gradients(recorded, xs, cotangent, create_graph=True, allow_unused=True) if recorded else []
             )
         draws = 2 if "generator" in OPS[name].params else 0  # random numbers come from the host, on every device alike
-        assert counted.to_host == 0 and counted.to_device <= draws, f"{name}: {counted}"
+        checks = 1 if name == "embedding" else 0  # whether every index is in range
+        assert counted.to_host <= checks and counted.to_device <= draws, f"{name}: {counted}"
         assert {o.device for o in there} == {"strict"}
         for o, h in zip(there, outputs(here.f(*mine)), strict=True):
             close(o, h)

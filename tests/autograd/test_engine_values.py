@@ -16,7 +16,6 @@ from hypothesis.extra import numpy as hnp
 import autograd
 from autograd import Tensor, kernels, tensor
 from autograd.errors import AutogradError, DeviceError, DTypeError, GraphError, ShapeError
-from autograd.kernels import registry as kernel_registry
 from autograd.testing import assert_gradients
 
 F64 = np.float64
@@ -158,12 +157,7 @@ def registered(op: str, plan: Any, name: str = "fake", priority: int = 1) -> Ite
     try:
         yield
     finally:
-        offers = kernel_registry._offers
-        offers[op, np.ndarray] = [o for o in offers[op, np.ndarray] if o.name != name]
-        if not any(known for (other, _), known in offers.items() if other == op):
-            kernel_registry._offered.discard(op)
-        for listener in kernels.listeners:
-            listener(op)
+        kernels.unregister(op, np.ndarray, name)
 
 
 def test_a_kernel_for_a_primitive_is_chosen_once_per_spec_and_goes() -> None:

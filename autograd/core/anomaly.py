@@ -68,15 +68,22 @@ def _forget_line() -> None:
 switches.listeners.append(_forget_line)
 
 
-def check_gradients(node: Any, incoming: Any, gradients: Any) -> None:
-    """Refuse a non-finite gradient that a rule made from a finite one."""
-    count = _bad([g for g in gradients if g is not None])
-    if count and not _bad(incoming):
-        line = node.scope.line or "a line unknown: switch anomaly mode on before the forward pass"
-        raise AnomalyError(
-            f"{node.op.name}: its gradient rule made {count} non-finite value{'s' * (count > 1)} from finite ones"
-            f"{_place(node.scope.path)}, recorded at {line} → check the saved values there"
-        )
+def watched_pull(node: Any) -> Callable[..., Any]:
+    """Wrap the rules of a node: refuse a non-finite gradient that they make from a finite one."""
+
+    def pull_and_check(g: Any, *rest: Any) -> Any:
+        with np.errstate(all="ignore"):
+            gradients = node.op.pull(g, *rest)
+        count = _bad([gx for gx in gradients if gx is not None])
+        if count and not _bad(g):
+            line = node.scope.line or "a line unknown: switch anomaly mode on before the forward pass"
+            raise AnomalyError(
+                f"{node.op.name}: its gradient rule made {count} non-finite value{'s' * (count > 1)} from finite ones"
+                f"{_place(node.scope.path)}, recorded at {line} → check the saved values there"
+            )
+        return gradients
+
+    return pull_and_check
 
 
 def _place(path: str) -> str:

@@ -14,7 +14,7 @@ from .. import backend
 from ..config import switches
 from ..errors import GraphError, ShapeError
 from . import inplace
-from .anomaly import check_gradients
+from .anomaly import watched_pull
 from .dispatch import PICK
 from .node import Node
 from .scope import enable_grad, no_grad
@@ -128,9 +128,8 @@ def sweep(
                 saved = lift(node) if graph else node.saved
                 if type(g) is list:
                     g = _with_zeros(g, node, graph)
-                gradients = op.pull(g, parents, saved, node.params)
-                if anomaly:
-                    check_gradients(node, g, gradients)
+                pull = watched_pull(node) if anomaly else op.pull
+                gradients = pull(g, parents, saved, node.params)
                 for parent, gx in zip(parents, gradients, strict=True):
                     if parent is None or gx is None:
                         continue

@@ -13,6 +13,7 @@ from .. import backend
 from ..config import switches
 from ..errors import AnomalyError
 from .scope import state
+from .tensor import Tensor
 
 _PACKAGES = (str(Path(__file__).parents[1]), str(Path(__file__).parents[2] / "nn"))
 
@@ -29,6 +30,8 @@ def _bad(value: Any) -> int:
     """The number of non-finite elements."""
     if isinstance(value, (tuple, list)):
         return sum(_bad(v) for v in value)
+    if isinstance(value, Tensor):
+        value = value.data
     if getattr(getattr(value, "dtype", None), "kind", "") not in ("f", "c"):
         return 0
     xp = backend.of(value).xp

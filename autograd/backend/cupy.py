@@ -26,7 +26,10 @@ class CupyBackend(Backend):
     def from_host(self, array: np.ndarray, device: str) -> Any:
         """Copy a NumPy array to the GPU that ``device`` names."""
         number = device.partition(":")[2] or "0"
-        count = cupy.cuda.runtime.getDeviceCount()
+        try:
+            count = cupy.cuda.runtime.getDeviceCount()
+        except cupy.cuda.runtime.CUDARuntimeError as error:
+            raise DeviceError(f"device: {device!r} cannot be used: {error} → install a driver, or use 'cpu'") from error
         if not number.isdigit() or int(number) >= count:
             raise DeviceError(
                 f"device: {device!r} but this machine has {count} GPUs → use 'cuda:0' to 'cuda:{count - 1}'"

@@ -85,8 +85,8 @@ class Mish(Activation, operation=autograd.mish):
     """x · tanh(softplus(x)) (Misra 2019)."""
 
 
-class Softplus(Activation, operation=autograd.softplus, beta=1.0):
-    """log(1 + e^(beta · x)) / beta, a smooth ReLU (Dugas et al. 2000)."""
+class Softplus(Activation, operation=lambda x, beta, threshold: autograd.softplus(x, beta), beta=1.0, threshold=20.0):
+    """log(1 + e^(beta · x)) / beta, a smooth ReLU (Dugas et al. 2000); exact without `threshold`, which is ignored."""
 
 
 class Sigmoid(Activation, operation=autograd.sigmoid):

@@ -30,10 +30,16 @@ class _Conv(Module):
     def _set(
         self, in_channels: int, out_channels: int, kernel_size: Size, stride: Size, dilation: Size, groups: int
     ) -> None:
-        self.in_channels, self.out_channels = count("in_channels", in_channels), count("out_channels", out_channels)
-        self.kernel_size = sizes("kernel_size", kernel_size, self.dims)
-        self.stride, self.dilation = sizes("stride", stride, self.dims), sizes("dilation", dilation, self.dims)
-        self.groups = count("groups", groups)
+        self.in_channels, self.out_channels = (
+            count(self, "in_channels", in_channels),
+            count(self, "out_channels", out_channels),
+        )
+        self.kernel_size = sizes(self, "kernel_size", kernel_size, self.dims)
+        self.stride, self.dilation = (
+            sizes(self, "stride", stride, self.dims),
+            sizes(self, "dilation", dilation, self.dims),
+        )
+        self.groups = count(self, "groups", groups)
         for name, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
             if channels % groups:
                 raise DomainError(f"{type(self).__name__}: {name}={channels} is not divisible by groups={groups}")
@@ -93,7 +99,7 @@ class Convolution(_Conv):
             raise DomainError(
                 f"{type(self).__name__}: padding_mode is {padding_mode!r}, expected one of {['zeros', *PADDING_MODES]}"
             )
-        self.padding = padding if isinstance(padding, str) else sizes("padding", padding, self.dims, 0)
+        self.padding = padding if isinstance(padding, str) else sizes(self, "padding", padding, self.dims, 0)
         self.padding_mode = padding_mode
         self._create(out_channels, in_channels // groups, bias, device, dtype)
 
@@ -198,12 +204,15 @@ class TransposedConvolution(_Conv):
         groups: int = 1,
         bias: bool = True,
         dilation: Size = 1,
+        padding_mode: str = "zeros",
         device: str = "cpu",
         dtype: Any = None,
     ) -> None:
         self._set(in_channels, out_channels, kernel_size, stride, dilation, groups)
-        self.padding = sizes("padding", padding, self.dims, 0)
-        self.output_padding = sizes("output_padding", output_padding, self.dims, 0)
+        if padding_mode != "zeros":
+            raise DomainError(f"{type(self).__name__}: padding_mode is {padding_mode!r}, expected 'zeros'")
+        self.padding = sizes(self, "padding", padding, self.dims, 0)
+        self.output_padding = sizes(self, "output_padding", output_padding, self.dims, 0)
         self._create(in_channels, out_channels // groups, bias, device, dtype)
 
     def forward(self, x: Tensor, output_size: Sequence[int] | None = None) -> Tensor:

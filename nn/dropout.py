@@ -7,6 +7,7 @@ from autograd import Tensor
 from autograd.errors import DomainError
 from autograd.random import Generator
 from nn.module import Module
+from nn.shape import shape_of
 
 
 class DropoutBase(Module):
@@ -53,7 +54,7 @@ class Dropout2d(DropoutBase):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return x with channels dropped in training, x itself otherwise."""
-        shape = tuple(x.shape)
+        shape = shape_of(self, x)
         if len(shape) not in (3, 4):
             raise self.shape_error(
                 f"x has shape {shape}: {len(shape)} axes, expected 4 (N C H W) or 3 (C H W); use nn.Dropout"

@@ -9,7 +9,7 @@ from autograd import Tensor
 from autograd.errors import DTypeError, ShapeError
 from nn import init
 from nn.module import Module, Parameter
-from nn.shape import count
+from nn.shape import count, shape_of
 
 
 class Embedding(Module):
@@ -31,11 +31,14 @@ class Embedding(Module):
         num_embeddings: int,
         embedding_dim: int,
         padding_idx: int | None = None,
+        *,
         device: str = "cpu",
         dtype: Any = None,
     ) -> None:
         weight = autograd.empty(
-            (count("num_embeddings", num_embeddings), count("embedding_dim", embedding_dim)), dtype=dtype, device=device
+            (count(self, "num_embeddings", num_embeddings), count(self, "embedding_dim", embedding_dim)),
+            dtype=dtype,
+            device=device,
         )
         self._set(weight, padding_idx)
         self.reset_parameters()
@@ -74,6 +77,7 @@ class Embedding(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the vectors at the indices x."""
+        shape_of(self, x)
         if x.dtype.kind not in "iu":
             raise DTypeError(f"Embedding: x has dtype {x.dtype}, expected integers; use x.to('int64')")
         out: Tensor = autograd.embedding(x, self.weight)

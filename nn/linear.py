@@ -10,7 +10,7 @@ import autograd
 from autograd import Tensor
 from nn import init
 from nn.module import Module, Parameter
-from nn.shape import check_last, count
+from nn.shape import check_last, count, shape_of
 
 
 class Linear(Module):
@@ -29,7 +29,10 @@ class Linear(Module):
     def __init__(
         self, in_features: int, out_features: int, bias: bool = True, device: str = "cpu", dtype: Any = None
     ) -> None:
-        self.in_features, self.out_features = count("in_features", in_features), count("out_features", out_features)
+        self.in_features, self.out_features = (
+            count(self, "in_features", in_features),
+            count(self, "out_features", out_features),
+        )
         self.weight = Parameter(autograd.empty((out_features, in_features), dtype=dtype, device=device))
         self.bias = Parameter(autograd.empty((out_features,), dtype=dtype, device=device)) if bias else None
         self.reset_parameters()
@@ -82,13 +85,13 @@ class Flatten(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return x with the axes joined."""
+        shape = shape_of(self, x)
         start, end = (axis % x.ndim if -x.ndim <= axis < x.ndim else -1 for axis in (self.start_dim, self.end_dim))
         if start < 0 or end < start:
             raise self.shape_error(
-                f"x has shape {tuple(x.shape)}: {x.ndim} axes, but start_dim={self.start_dim}, end_dim={self.end_dim}; "
+                f"x has shape {shape}: {x.ndim} axes, but start_dim={self.start_dim}, end_dim={self.end_dim}; "
                 "give an x with a batch axis, or other axes to join"
             )
-        shape = tuple(x.shape)
         out: Tensor = x.reshape(*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :])
         return out
 
@@ -111,7 +114,7 @@ class Unflatten(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return x with the axis split."""
-        shape = tuple(x.shape)
+        shape = shape_of(self, x)
         axis = self.dim % x.ndim if -x.ndim <= self.dim < x.ndim else None
         known = math.prod(size for size in self.unflattened_size if size != -1)
         fits = axis is not None and (

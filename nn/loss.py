@@ -15,6 +15,7 @@ import autograd
 from autograd import Tensor
 from autograd.errors import DomainError, DTypeError, IndexingError, ShapeError
 from nn.module import Module
+from nn.shape import shape_of
 
 
 class Loss(Module):
@@ -46,7 +47,7 @@ class Loss(Module):
 
     def _like(self, x: Tensor, y: Tensor) -> Tensor:
         """The target, which must have the input's shape; integers become the input's type."""
-        if x.shape != y.shape:
+        if shape_of(self, x, "input") != shape_of(self, y, "target"):
             raise ShapeError(
                 f"{self._kind}: input has shape {x.shape} but target {y.shape}"
                 f" → reshape one of them, for example target.reshape({x.shape}); losses do not broadcast"
@@ -229,6 +230,7 @@ class CrossEntropyLoss(Loss):
         self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        shape_of(self, x, "input"), shape_of(self, y, "target")
         axis, weight = _by_class(self._kind, x, self.weight)
         if y.dtype.kind == "f":
             if x.shape != y.shape:
@@ -263,6 +265,7 @@ class NLLLoss(Loss):
         self.ignore_index = ignore_index
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        shape_of(self, x, "input"), shape_of(self, y, "target")
         axis, weight = _by_class(self._kind, x, self.weight)
         kept = _check_classes(self._kind, x, y, axis, self.ignore_index)
         chosen = autograd.where(kept, y, 0)  # any class will do where the loss is not counted

@@ -108,6 +108,25 @@ class Module:
             value._rename(name)
         object.__setattr__(self, name, value)
 
+    def add_module(self, name: str, module: Module | None) -> None:
+        """Hold a child whose name is computed; where it is known, `self.name = module` does the same."""
+        setattr(self, name, module)
+
+    def register_parameter(self, name: str, param: Parameter | None) -> None:
+        """Hold a parameter whose name is computed; where it is known, `self.name = param` does the same."""
+        setattr(self, name, param)
+
+    def get_submodule(self, target: str) -> Module:
+        """Return the module at a dotted path, as `named_modules()` names it.
+
+        Raises:
+            KeyError: listing the paths there are.
+        """
+        modules = dict(self.named_modules(remove_duplicate=False))
+        if target not in modules:
+            raise KeyError(f"{type(self).__name__}: no module at {target!r}, expected one of {', '.join(modules)}")
+        return modules[target]
+
     def _rename(self, name: str) -> None:
         """Take the name by which the parent holds this module; collections that are never called hand it on."""
         object.__setattr__(self, "_name", name)
@@ -208,10 +227,10 @@ class Module:
         """Set the evaluation mode here and below."""
         return self.train(False)
 
-    def apply(self, function: Callable[[Module], Any]) -> Self:
-        """Call `function(module)` on every module, children first (for example to initialise weights)."""
+    def apply(self, fn: Callable[[Module], Any]) -> Self:
+        """Call `fn(module)` on every module, children first (for example to initialise weights)."""
         for module in reversed(list(self.modules())):
-            function(module)
+            fn(module)
         return self
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
@@ -220,10 +239,10 @@ class Module:
             parameter.requires_grad = requires_grad
         return self
 
-    def zero_grad(self) -> None:
-        """Forget the gradients of all parameters."""
-        for parameter in self.parameters():
-            parameter.grad = None
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of all parameters, or fill them with zeros."""
+        for p in self.parameters():
+            p.grad = None if set_to_none or p.grad is None else autograd.zeros_like(p.grad)
 
     def to(self, *targets: Any, device: str | None = None, dtype: Any = None) -> Self:
         """Move parameters and buffers to a device, a dtype, or both; integer buffers keep their dtype.
@@ -256,9 +275,9 @@ class Module:
         """Move parameters and buffers to the host."""
         return self.to(device="cpu")
 
-    def cuda(self, index: int = 0) -> Self:
-        """Move parameters and buffers to a GPU."""
-        return self.to(device=f"cuda:{index}")
+    def cuda(self, device: int = 0) -> Self:
+        """Move parameters and buffers to the GPU of that number."""
+        return self.to(device=f"cuda:{device}")
 
     def float(self) -> Self:
         """Floating-point parameters and buffers as float32."""
@@ -291,8 +310,11 @@ class Module:
             strict: whether missing and unexpected keys are errors; wrong shapes always are.
 
         Raises:
-            DataError: listing missing keys, unexpected keys, and keys whose shapes differ with both shapes.
+            DataError: listing missing keys, unexpected keys, and keys whose shapes or kinds of numbers do not fit.
         """
+        if not hasattr(state_dict, "keys"):
+            kind = type(state_dict).__name__
+            raise DataError(f"{type(self).__name__}.load_state_dict: got a {kind}, expected a dict; use nn.load(path)")
         own = dict(self._walk(Module._own_state, "", True, False))
         result = LoadResult(
             [key for key in own if key not in state_dict], [key for key in state_dict if key not in own]
@@ -344,11 +366,17 @@ def _as_tensor(value: Any) -> Tensor | None:
     return autograd.tensor(value) if hasattr(value, "__array__") or hasattr(value, "shape") else None
 
 
+_FITS = {"b": "biufc", "i": "iufc", "u": "iufc", "f": "fc", "c": "c"}
+"""Which kinds of numbers (NumPy's letters) may be stored as which."""
+
+
 def _misfit(key: str, own: Tensor, value: Tensor | None) -> str | None:
     if value is None:
         return f"not an array: {key}"
     if value.shape != own.shape:
         return f"shape: {key} has shape {tuple(value.shape)}, the module's is {tuple(own.shape)}"
+    if own.dtype.kind not in _FITS.get(value.dtype.kind, ""):
+        return f"dtype: {key} is {value.dtype}, the module's is {own.dtype}"
     return None
 
 

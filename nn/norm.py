@@ -9,7 +9,7 @@ import autograd
 from autograd import Tensor
 from autograd.errors import DomainError
 from nn.module import Module, Parameter
-from nn.shape import count
+from nn.shape import count, shape_of
 
 
 def _affine(shape: tuple[int, ...], wanted: bool, fill: float, device: str, dtype: Any) -> Parameter | None:
@@ -37,7 +37,7 @@ class BatchNorm(Module):
         device: str = "cpu",
         dtype: Any = None,
     ) -> None:
-        self.num_features, self.eps, self.momentum = count("num_features", num_features), eps, momentum
+        self.num_features, self.eps, self.momentum = count(self, "num_features", num_features), eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
         self.weight = _affine((num_features,), affine, 1.0, device, dtype)
         self.bias = _affine((num_features,), affine, 0.0, device, dtype)
@@ -91,7 +91,7 @@ class BatchNorm(Module):
         self.running_var = self.running_var * (1.0 - rate) + var.to(dtype) * rate
 
     def _check(self, x: Tensor) -> None:
-        shape = x.shape
+        shape = shape_of(self, x)
         if len(shape) not in self.ranks:
             raise self.shape_error(
                 f"x has shape {shape}: {len(shape)} axes, expected {self.letters}; use x.reshape(...)"
@@ -168,11 +168,11 @@ class LayerNorm(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the normalised x."""
-        axes = len(self.normalized_shape)
-        if tuple(x.shape)[-axes:] != self.normalized_shape:
+        axes, shape = len(self.normalized_shape), shape_of(self, x)
+        if shape[-axes:] != self.normalized_shape:
             raise self.shape_error(
-                f"x has shape {tuple(x.shape)}, which does not end in normalized_shape={self.normalized_shape}; "
-                f"build the layer with normalized_shape={tuple(x.shape)[-axes:]}"
+                f"x has shape {shape}, which does not end in normalized_shape={self.normalized_shape}; "
+                f"build the layer with normalized_shape={shape[-axes:]}"
             )
         w = _or_constant(self.weight, 1.0, self.normalized_shape, x)
         b = _or_constant(self.bias, 0.0, self.normalized_shape, x)
@@ -205,7 +205,10 @@ class GroupNorm(Module):
         device: str = "cpu",
         dtype: Any = None,
     ) -> None:
-        self.num_groups, self.num_channels = count("num_groups", num_groups), count("num_channels", num_channels)
+        self.num_groups, self.num_channels = (
+            count(self, "num_groups", num_groups),
+            count(self, "num_channels", num_channels),
+        )
         if num_channels % num_groups:
             raise DomainError(f"GroupNorm: num_channels={num_channels} is not divisible by num_groups={num_groups}")
         self.eps, self.affine = eps, affine
@@ -214,7 +217,7 @@ class GroupNorm(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the normalised x."""
-        shape = tuple(x.shape)
+        shape = shape_of(self, x)
         if len(shape) < 2 or shape[1] != self.num_channels:
             raise self.shape_error(
                 f"x has shape {shape}, but num_channels={self.num_channels}; expected (N, {self.num_channels}, ...)"
@@ -239,7 +242,7 @@ class LocalResponseNorm(Module):
     """
 
     def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
-        self.size, self.alpha, self.beta, self.k = count("size", size), alpha, beta, k
+        self.size, self.alpha, self.beta, self.k = count(self, "size", size), alpha, beta, k
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the normalised x."""

@@ -21,9 +21,9 @@ class _Pool(Module):
     operation: ClassVar[Callable[..., Any]]
 
     def _set(self, kernel_size: Size, stride: Size | None, padding: Size) -> None:
-        self.kernel_size = sizes("kernel_size", kernel_size, self.dims)
-        self.stride = self.kernel_size if stride is None else sizes("stride", stride, self.dims)
-        self.padding = sizes("padding", padding, self.dims, 0)
+        self.kernel_size = sizes(self, "kernel_size", kernel_size, self.dims)
+        self.stride = self.kernel_size if stride is None else sizes(self, "stride", stride, self.dims)
+        self.padding = sizes(self, "padding", padding, self.dims, 0)
         if any(2 * pad > size for pad, size in zip(self.padding, self.kernel_size, strict=True)):
             raise DomainError(
                 f"{type(self).__name__}: padding={self.padding} is more than half of kernel_size={self.kernel_size}; "
@@ -49,7 +49,7 @@ class MaxPool(_Pool):
         ceil_mode: bool = False,
     ) -> None:
         self._set(kernel_size, stride, padding)
-        self.dilation, self.ceil_mode = sizes("dilation", dilation, self.dims), ceil_mode
+        self.dilation, self.ceil_mode = sizes(self, "dilation", dilation, self.dims), ceil_mode
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the largest value of each window."""
@@ -152,7 +152,7 @@ class AvgPool2d(AvgPool):
 class _AdaptivePool(_Pool):
     def __init__(self, output_size: int | Sequence[int | None] | None) -> None:
         wanted = tuple(output_size) if isinstance(output_size, Sequence) else (output_size,) * self.dims
-        sizes("output_size", tuple(1 if size is None else size for size in wanted), self.dims)
+        sizes(self, "output_size", tuple(1 if size is None else size for size in wanted), self.dims)
         self.output_size = wanted
 
     def forward(self, x: Tensor) -> Tensor:

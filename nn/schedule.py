@@ -296,7 +296,7 @@ class OneCycleLR(LRScheduler):
 
 
 class ReduceLROnPlateau(LRScheduler):
-    """Lr ← max(factor · lr, min_lr) when the watched metric has not improved for more than `patience` steps.
+    """A lower rate, lr ← max(factor · lr, min_lr), when a metric has not improved for more than `patience` steps.
 
     The metric is given to `step(metric)`. Better means below (`mode="min"`) or above (`"max"`) the best by `threshold`,
     relative (`"rel"`) or absolute (`"abs"`). After a cut, `cooldown` steps are not counted; changes below `eps` are not

@@ -7,6 +7,7 @@ that holds a flat `state_dict` is therefore an ordinary safetensors file that an
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -75,6 +76,7 @@ def write_atomically(path: StrPath, data: bytes) -> None:
     Writes aside in the same directory, flushes to disk, renames over `path`, flushes the directory.
 
     Raises: `OSError` of the original kind, saying that the old file is intact; the file written aside is removed.
+    A folder or a device (`/dev/null`) is refused, not replaced.
 
     >>> import tempfile
     >>> path = tempfile.mkdtemp() + "/note.txt"
@@ -84,6 +86,8 @@ def write_atomically(path: StrPath, data: bytes) -> None:
     """
     # A symbolic link keeps pointing where it does: the file behind it is replaced, not the link.
     target = Path(os.path.realpath(path))
+    if target.exists() and not target.is_file():
+        raise OSError(errno.EEXIST, f"save: {target} is a folder or a device, expected a file → choose another path")
     aside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
         with open(aside, "xb") as file:

@@ -7,32 +7,46 @@ from collections.abc import Sequence
 from operator import index
 
 from autograd import Tensor
-from autograd.errors import DomainError
+from autograd.errors import DomainError, DTypeError
 from nn.module import Module
 
 AXES = {1: "N C L", 2: "N C H W", 3: "N C D H W"}
 
 
-def sizes(name: str, value: int | Sequence[int], dims: int, least: int = 1) -> tuple[int, ...]:
+def sizes(module: Module, name: str, value: int | Sequence[int], dims: int, least: int = 1) -> tuple[int, ...]:
     """Return `value` as one integer per dimension, each at least `least`.
 
     Raises:
-        DomainError: if the length, the type or a value does not fit.
+        DomainError: if the length, the type or a value does not fit; it names the module's type.
 
-    >>> sizes("kernel_size", 3, 2)
+    >>> sizes(Module(), "kernel_size", 3, 2)
     (3, 3)
     """
     values = tuple(value) if isinstance(value, Sequence) else (value,) * dims
+    found = f"{type(module).__name__}: {name} is {value!r}"
     if len(values) != dims:
-        raise DomainError(f"{name} is {value!r}: {len(values)} values, expected {dims}, one per axis, or one integer")
+        raise DomainError(f"{found}: {len(values)} values, expected {dims}, one per axis, or one integer")
     if not all(hasattr(one, "__index__") and one >= least for one in values):
-        raise DomainError(f"{name} is {value!r}, expected integers of at least {least}")
+        raise DomainError(f"{found}, expected integers of at least {least}")
     return tuple(map(index, values))
 
 
-def count(name: str, value: int, least: int = 1) -> int:
+def count(module: Module, name: str, value: int, least: int = 1) -> int:
     """Return `value` if it is an integer of at least `least`, else raise a DomainError."""
-    return sizes(name, value, 1, least)[0]
+    return sizes(module, name, value, 1, least)[0]
+
+
+def shape_of(module: Module, x: Tensor, name: str = "x") -> tuple[int, ...]:
+    """Return the shape of an input.
+
+    Raises:
+        DTypeError: if it is no tensor or array, but a list for example.
+    """
+    if not hasattr(x, "shape"):
+        raise DTypeError(
+            f"{type(module).__name__}: {name} is a {type(x).__name__}, expected a tensor; use autograd.tensor(...)"
+        )
+    return tuple(x.shape)
 
 
 def check_image(module: Module, x: Tensor, dims: int, channels: int | None = None, letter: str = "in_channels") -> bool:
@@ -41,7 +55,7 @@ def check_image(module: Module, x: Tensor, dims: int, channels: int | None = Non
     Raises:
         ShapeError: naming the layer, its path and both values; it asks about NHWC where the last axis would fit.
     """
-    shape = x.shape
+    shape = shape_of(module, x)
     lone = len(shape) == dims + 1
     if not lone and len(shape) != dims + 2:
         raise module.shape_error(
@@ -69,7 +83,7 @@ def check_last(module: Module, x: Tensor, features: int, letter: str = "in_featu
     Raises:
         ShapeError: it proposes to flatten where the axes after the first multiply to `features`.
     """
-    shape = x.shape
+    shape = shape_of(module, x)
     if shape and shape[-1] == features:
         return
     found = f"the last axis is {shape[-1]}" if shape else "no axis"

@@ -141,6 +141,8 @@ def _(module: Module, before: Field) -> Field | None:
 @receptive_field.register(MaxPool)
 @receptive_field.register(AvgPool)
 def _(module: Convolution | MaxPool | AvgPool, before: Field) -> Field | None:
+    if len(before.size) != module.dims:  # an image without its batch axis
+        return None
     dilation = (1,) * module.dims if isinstance(module, AvgPool) else module.dilation
     spans = [d * (k - 1) for d, k in zip(dilation, module.kernel_size, strict=True)]
     size = tuple(s + span * step for s, span, step in zip(before.size, spans, before.stride, strict=True))

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
+from copy import deepcopy
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -63,6 +64,13 @@ class Trainer:
         for name, value in (("patience", patience), ("checkpoint_every", checkpoint_every)):
             if value is not None and value < 1:
                 raise DomainError(f"Trainer: {name} is {value}, expected ≥ 1 or None")
+        if schedule_per not in ("epoch", "step", None):
+            raise DomainError(f"Trainer: schedule_per is {schedule_per!r}, expected 'epoch' or 'step'")
+        learned = {id(p) for group in optimizer.param_groups for p in group["params"]}
+        if not any(id(p) in learned for p in model.parameters()):
+            raise DomainError(
+                "Trainer: the optimiser has no parameter of this model → build it over model.parameters()"
+            )
         if metrics is None:
             metrics = [accuracy] if isinstance(loss, (CrossEntropyLoss, NLLLoss)) else []
         self.model, self.loss, self.optimizer, self.schedule = model, loss, optimizer, schedule
@@ -94,6 +102,9 @@ class Trainer:
 
     def _measure(self, batch: Any) -> tuple[Tensor, int, dict[str, float]]:
         """The loss of a batch, its number of samples, and what is measured on it."""
+        if not isinstance(batch, (tuple, list)) or len(batch) != 2:
+            found = f"{len(batch)} entries" if isinstance(batch, (tuple, list)) else f"a {type(batch).__name__}"
+            raise DomainError(f"Trainer: a batch is {found}, expected (inputs, target) → give a loader of such pairs")
         inputs, target = self._to_device(batch)
         output = self.predict_batch(inputs)
         loss = self.loss(output, target)
@@ -268,8 +279,8 @@ class Trainer:
 
         Build model, optimiser, schedule and loaders as for the first run.
 
-        Raises: `DataError` for a file that is no checkpoint of a Trainer; errors of `load_state_dict` for one of
-        another model.
+        Raises: `FileNotFoundError`; `DataError` for a file that is no checkpoint of a Trainer; errors of
+        `load_state_dict` for one of another model, optimiser or schedule. Nothing is changed then.
         """
         path = self._path("last") if path is None else path
         if path is None:
@@ -278,16 +289,28 @@ class Trainer:
         if not isinstance(state, dict) or state.get("format") != "unfold-trainer-1":
             found = f"keys {list(state)[:5]}" if isinstance(state, dict) else f"a {type(state).__name__}"
             raise DataError(f"Trainer.resume: {path} holds {found}, expected a checkpoint written by Trainer.fit")
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        if self.schedule is not None:
-            self.schedule.load_state_dict(state["schedule"])
+        if (self.schedule is None) != (state["schedule"] is None):
+            saved, present = ("none" if one is None else "one" for one in (state["schedule"], self.schedule))
+            raise DomainError(f"Trainer.resume: the run of {path} had {saved} for a schedule, this one has {present}")
+        self._adopt({name: state[name] for name in ("model", "optimizer", "schedule")})
         self._place, self._resumed, self._averages = state["place"], True, Averages()
         self._averages.load_state_dict(self._place["averages"])
         self.history = History(state["history"])
         for name in ("epoch", "batch", "step", "best", "stale"):
             setattr(self, name, state[name])
         self._seconds = state["seconds"]
+
+    def _adopt(self, states: Mapping[str, Any]) -> None:
+        """Load model, optimiser and schedule: all of them or, after an error, none."""
+        parts = {name: part for name in states if (part := getattr(self, name)) is not None}
+        before = {name: deepcopy(part.state_dict()) for name, part in parts.items()}
+        try:
+            for name, part in parts.items():
+                part.load_state_dict(states[name])
+        except Exception:
+            for name, part in parts.items():
+                part.load_state_dict(before[name])
+            raise
 
     def restore_best(self) -> None:
         """Give the model the weights of `best.safetensors`."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from numbers import Real
 from typing import Any, ClassVar, TypeAlias
 
 import autograd
@@ -38,11 +39,14 @@ class Optimizer:
 
     def __init__(self, params: Params, *hyperparameters: Any, maximize: bool = False, **named: Any) -> None:
         declared = {parameter.name: parameter.default for parameter in _hyperparameters(type(self).rule)}
-        self._known = [*declared, "maximize"]
+        self._declared = {**declared, "maximize": False}
         if len(hyperparameters) > len(declared):
             count = len(hyperparameters)
             raise DomainError(f"{self._name}: {count} hyperparameters given, expected {', '.join(declared)}")
-        given = {"maximize": maximize, **named, **dict(zip(declared, hyperparameters))}
+        by_position = dict(zip(declared, hyperparameters))
+        if twice := sorted(by_position.keys() & named.keys()):
+            raise DomainError(f"{self._name}: {twice} given by position and by name → give each once")
+        given = {"maximize": maximize, **named, **by_position}
         self._refuse_unknown(given)
         self.defaults: dict[str, Any] = {**declared, **given}
         self.param_groups: list[Group] = []
@@ -73,8 +77,11 @@ class Optimizer:
             if not isinstance(p, Tensor):
                 kind = type(p).__name__
                 raise DTypeError(f"{self._name}: params[{i}] is a {kind}, expected a Tensor → pass model.parameters()")
-            if not p.requires_grad:
+            if p.node is None:
                 raise DTypeError(f"{self._name}: params[{i}], {p.shape}, does not require gradients → leave it out")
+            if p.node.op is not None:
+                made = p.node.op.name
+                raise DTypeError(f"{self._name}: params[{i}], {p.shape}, was made by {made} → give what it is made of")
             if id(p) in known:
                 raise DomainError(f"{self._name}: params[{i}], {p.shape}, is given twice → list each parameter once")
             known.add(id(p))
@@ -84,16 +91,19 @@ class Optimizer:
         self.param_groups.append({"params": params, **self.defaults, **given})
 
     def _refuse_unknown(self, given: Mapping[str, Any]) -> None:
-        if unknown := sorted(given.keys() - set(self._known)):
-            raise DomainError(f"{self._name}: unknown hyperparameter {unknown} → use {', '.join(self._known)}")
+        if unknown := sorted(given.keys() - self._declared.keys()):
+            raise DomainError(f"{self._name}: unknown hyperparameter {unknown} → use {', '.join(self._declared)}")
 
     def _check(self, values: Mapping[str, Any]) -> None:
-        """Refuse hyperparameters outside their ranges; NaN is outside of all."""
+        """Refuse hyperparameters outside their ranges, NaN among them, or of another type than their defaults."""
         for name, value in values.items():
             if name == "betas":
-                require(self._name, name, value, len(value) == 2 and all(0 <= b < 1 for b in value), "two in [0, 1)")
-            elif isinstance(value, (int, float)):
-                require(self._name, name, value, 0 <= value < math.inf, "a finite number ≥ 0")
+                pair = isinstance(value, Sequence) and len(value) == 2 and all(map(_is_number, value))
+                require(self._name, name, value, pair and all(0 <= b < 1 for b in value), "two in [0, 1)")
+            elif isinstance(self._declared[name], bool):
+                require(self._name, name, value, isinstance(value, bool), "True or False")
+            elif _is_number(self._declared[name]):
+                require(self._name, name, value, _is_number(value) and 0 <= value < math.inf, "a finite number ≥ 0")
 
     def _parameters(self) -> list[Tensor]:
         return [p for group in self.param_groups for p in group["params"]]
@@ -105,7 +115,7 @@ class Optimizer:
 
     def step(self) -> None:
         """Update, in place, every parameter that has a gradient."""
-        rule, names, index = type(self).rule, self._known[:-1], 0
+        rule, names, index = type(self).rule, [*self._declared][:-1], 0
         with autograd.no_grad():
             for group in self.param_groups:
                 hyperparameters = {name: group[name] for name in names}
@@ -130,7 +140,10 @@ class Optimizer:
         Raises: `DomainError` where groups, counts or hyperparameters differ, `ShapeError` where a remembered tensor
         does not fit its parameter; nothing is changed then.
         """
-        name, groups, params = f"{self._name}.load_state_dict", state_dict["param_groups"], self._parameters()
+        name, params = f"{self._name}.load_state_dict", self._parameters()
+        if not {"state", "param_groups"} <= state_dict.keys():
+            raise DomainError(f"{name}: got the keys {list(state_dict)[:5]} → give an optimiser's state_dict()")
+        groups = state_dict["param_groups"]
         ours, theirs = ([len(group["params"]) for group in side] for side in (self.param_groups, groups))
         if ours != theirs:
             raise DomainError(
@@ -175,6 +188,10 @@ class Optimizer:
 def _hyperparameters(rule: Callable[..., None]) -> list[inspect.Parameter]:
     """What follows `p, g, state` in a rule's signature."""
     return list(inspect.signature(rule).parameters.values())[3:]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def require(operation: str, name: str, value: Any, holds: bool, expected: str) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import autograd
 import nn
-from autograd.errors import AutogradError, DataError, ShapeError
+from autograd.errors import AutogradError, DataError, DomainError, DTypeError, ShapeError
 
 
 class Block(nn.Module):
@@ -144,6 +144,30 @@ def test_unstrict_loading_reports_keys_but_refuses_shapes():
     assert (layer.weight.detach().numpy() == 1).all()
     with pytest.raises(DataError, match="shape: weight"):
         layer.load_state_dict({"weight": np.ones((3, 4))}, strict=False)
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (np.ones((4, 3), np.complex64), "dtype: weight is complex64, the module's is float32"),
+        (np.full((4, 3), "a"), "weight is <U1"),
+        (np.full((4, 3), None), "weight is object"),
+    ],
+)
+def test_values_that_would_be_cut_or_are_no_numbers_are_refused(value, words):
+    layer = nn.Linear(3, 4)
+    before = {key: value.numpy().copy() for key, value in layer.state_dict().items()}
+    with pytest.raises(DataError, match=words):
+        layer.load_state_dict({"bias": np.ones(4), "weight": value})
+    assert all(np.array_equal(value.numpy(), before[key]) for key, value in layer.state_dict().items())
+
+
+def test_counts_are_not_loaded_from_fractions_and_states_are_dicts():
+    norm = nn.BatchNorm1d(2)
+    with pytest.raises(DataError, match="num_batches_tracked is float64, the module's is int64"):
+        norm.load_state_dict({**norm.state_dict(), "num_batches_tracked": np.array(2.7)})
+    with pytest.raises(DataError, match=r"got a str, expected a dict; use nn\.load"):
+        norm.load_state_dict("weights.safetensors")
 
 
 # ---------------------------------------------------------------------------------------------------- modes and places
@@ -368,6 +392,41 @@ def test_errors_name_layer_path_values_and_remedy():
         "Conv2d (net.features.0): x has shape (8, 28, 28, 3): C=28 but in_channels=3; "
         "the last axis is 3 — is x NHWC? use x.transpose(0, 3, 1, 2)"
     )
+
+
+@pytest.mark.parametrize(
+    "layer", [nn.Linear(2, 3), nn.Conv1d(2, 3, 1), nn.BatchNorm1d(2), nn.LayerNorm(2), nn.Flatten(), nn.Embedding(3, 2)]
+)
+def test_lists_are_refused_by_name(layer):
+    with pytest.raises(DTypeError, match=rf"{type(layer).__name__}: x is a list, expected a tensor; use autograd"):
+        layer([[1, 2]])
+
+
+def test_sizes_are_refused_by_layer_and_name():
+    with pytest.raises(DomainError, match="Conv2d: kernel_size is 0, expected integers of at least 1"):
+        nn.Conv2d(1, 1, 0)
+    with pytest.raises(DomainError, match="ConvTranspose2d: padding_mode is 'reflect', expected 'zeros'"):
+        nn.ConvTranspose2d(1, 1, 3, padding_mode="reflect")
+
+
+def test_children_and_parameters_by_computed_names():
+    module = nn.Module()
+    module.add_module("a", nn.Sequential(nn.Linear(2, 2)))
+    module.register_parameter("w", nn.Parameter(np.ones(1)))
+    module.register_parameter("b", None)
+    assert list(module.state_dict()) == ["w", "a.0.weight", "a.0.bias"]
+    assert module.get_submodule("a.0") is module.a[0] and module.get_submodule("") is module
+    with pytest.raises(KeyError, match=r"no module at 'b', expected one of , a, a\.0"):
+        module.get_submodule("b")
+
+
+def test_zero_grad_forgets_or_fills():
+    layer = nn.Linear(2, 1)
+    layer(autograd.ones((1, 2))).sum().backward()
+    layer.zero_grad(set_to_none=False)
+    assert layer.weight.grad.tolist() == [[0.0, 0.0]]
+    layer.zero_grad()
+    assert layer.weight.grad is None
 
 
 def test_buffers_are_tensors_with_plain_names():

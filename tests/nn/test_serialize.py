@@ -158,6 +158,15 @@ def test_an_interrupt_while_writing_leaves_nothing_behind(tmp_path, monkeypatch)
     assert os.listdir(tmp_path) == []
 
 
+def test_folders_and_devices_are_not_replaced(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in (tmp_path, pipe):
+        with pytest.raises(OSError, match="is a folder or a device"):
+            save({"a": 1}, path)
+    assert pipe.is_fifo()
+
+
 def test_a_missing_folder_says_that_nothing_was_written(tmp_path):
     with pytest.raises(FileNotFoundError, match="nothing was written"):
         save({}, tmp_path / "no" / "x")

@@ -139,3 +139,8 @@ def test_the_table_is_aligned():
         "stride",
     ]
     assert "20 parameters, 20 trainable" in lines[-1] and "4×4 / 2×2" in lines[-2]
+
+
+def test_an_image_without_its_batch_axis_has_shapes_but_no_receptive_field():
+    (_, row) = nn.summary(nn.Sequential(nn.Conv2d(1, 4, 3)), (1, 8, 8)).rows
+    assert row.output_shape == (4, 6, 6) and row.multiply_adds == 4 * 36 * 9 and row.receptive_field is None

@@ -265,6 +265,19 @@ def test_files_that_are_no_checkpoints(tmp_path):
         trainer(None).resume()
 
 
+@pytest.mark.parametrize("other", ["optimizer", "schedule"])
+def test_a_checkpoint_that_fits_in_part_changes_nothing(tmp_path, other):
+    trainer(tmp_path, "cosine").fit(*loaders(), epochs=1)
+    run = trainer(tmp_path, "none" if other == "schedule" else "cosine")
+    if other == "optimizer":
+        run = Trainer(run.model, run.loss, SGD(run.model.parameters()), run.schedule, out=tmp_path)
+    before = {name: tensor.numpy().tobytes() for name, tensor in run.model.state_dict().items()}
+    with pytest.raises(DomainError, match=other.replace("optimizer", "optimiser")):
+        run.resume()
+    assert before == {k: t.numpy().tobytes() for k, t in run.model.state_dict().items()}
+    assert run.epoch == 0 and not run.history
+
+
 def test_any_iterable_of_pairs_is_a_loader(tmp_path):
     batches = list(loaders()[0])
     whole = trainer(tmp_path / "a")
@@ -313,6 +326,10 @@ def test_several_inputs_and_a_loss_of_ones_own():
         lambda: trainer(None, monitor="valid_top5").fit(*loaders(), epochs=1),
         lambda: trainer(None, patience=0),
         lambda: trainer(None, checkpoint_every=0),
+        lambda: trainer(None, schedule_per="batch"),
+        lambda: trainer(None).fit([np.ones((2, 4), np.float32)]),
+        lambda: trainer(None).fit([(autograd.ones((2, 4)),) * 3]),
+        lambda: Trainer(Linear(2, 2), MSELoss(), SGD(Linear(2, 2).parameters()), out=None),
     ],
 )
 def test_what_is_refused(fit):

@@ -1,5 +1,5 @@
 """Images: data sets, transforms of whole batches, published networks, and looking inside a network."""
 
-from vision import datasets, transforms
+from vision import datasets, see, transforms
 
-__all__ = ["datasets", "transforms"]
+__all__ = ["datasets", "see", "transforms"]

@@ -45,7 +45,7 @@ def learning_curve(history: Mapping[str, Sequence[float]]) -> Figure:
             values = history[f"valid_{name}"]
             ax.plot(epochs, values, color=INK, linestyle="--", marker="s", markersize=3, label="validation")
         ax.set(xlabel="epoch", ylabel=name)
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         ax.grid(alpha=0.3)
         ax.legend(frameon=False)
     return figure

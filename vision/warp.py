@@ -9,7 +9,7 @@ _CHUNK = 1 << 14  # pixels worked on at a time, so that the intermediates stay i
 
 
 def warp(images: NDArray[Any], matrices: NDArray[Any], shifts: NDArray[Any], fill: float = 0.0) -> NDArray[Any]:
-    """NDArray[Any] under affine maps: `out(p) = images(A⁻¹ (p − c − t) + c)`, bilinear, c the centre, `fill` outside.
+    """Images under affine maps: `out(p) = images(A⁻¹ (p − c − t) + c)`, bilinear, c the centre, `fill` outside.
 
     Shapes: `N C H W`, matrices A `N 2 2`, shifts t `N 2` (pixels, x first) → `N C H W` of the same dtype.
     """

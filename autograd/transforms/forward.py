@@ -17,7 +17,7 @@ from ..core.sweep import lift, make, reachable, sweep, unbroadcast
 from ..core.tensor import Tensor
 from ..errors import ShapeError
 from ..ops.shape import broadcast_to
-from .trace import like, linked, output, trace
+from .trace import like, requires_grad, run
 
 
 def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
@@ -29,15 +29,14 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
     >>> jvp(lambda x, y: x * y, (2.0, 3.0), (1.0, 10.0))
     (6.0, 23.0)
     """
-    inputs = [trace(x, "jvp") for x in primals]
+    out, inputs, linked = run(f, primals, {}, range(len(primals)), "jvp")
     directions = []
     for i, (x, t) in enumerate(zip(inputs, tangents, strict=True)):
         t = t if isinstance(t, Tensor) else Tensor(t)
         if t.shape != x.shape:
             raise ShapeError(f"jvp: tangent {i} has shape {t.shape} but its primal {x.shape} → make them equal")
         directions.append(t if t.dtype == x.dtype else t.astype(x.dtype))
-    out = output(f, inputs, {}, "jvp")
-    graph = linked(*primals, *tangents)
+    graph = linked or requires_grad(*tangents)
     with enable_grad() if graph else no_grad():
         along = push({x.node: t for x, t in zip(inputs, directions, strict=True) if x.node}, out)
     return like(primals[0], out if graph else out.detach()), like(primals[0], along)
@@ -46,7 +45,8 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
 def push(tangents: dict[Node, Any], out: Tensor) -> Tensor:
     """Carry ``tangents`` of some nodes downstream to ``out``."""
     if out.node is not None:
-        for node in reversed(reachable([out.node])):
+        oldest = min((node.seq for node in tangents), default=0)
+        for node in reversed(reachable([out.node], oldest)):
             if node.op is None or node in tangents:
                 continue
             assert node.parents is not None

@@ -14,7 +14,7 @@ from ..core.sweep import gradients, make
 from ..core.tensor import Tensor
 from ..errors import GraphError, ShapeError
 from ..ops.shape import reshape, stack
-from .trace import like, linked, output, trace
+from .trace import like, requires_grad, run
 
 Arguments = int | tuple[int, ...]
 
@@ -36,29 +36,26 @@ def value_and_grad(f: Callable[..., Any], argnums: Arguments = 0) -> Callable[..
     numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
 
     @functools.wraps(f)
-    def run(*args: Any, **kwargs: Any) -> Any:
-        traced = list(args)
-        for i in numbers:
-            traced[i] = trace(args[i], "grad")
-        inputs = [traced[i] for i in numbers]
-        out = output(f, traced, kwargs, "grad")
+    def both(*args: Any, **kwargs: Any) -> Any:
+        out, inputs, graph = run(f, args, kwargs, numbers, "grad")
         if out.size != 1:
             raise GraphError(
                 f"grad: the function returned shape {out.shape} but a scalar is needed → sum() it, or use jacobian"
             )
-        given = args[numbers[0]]
-        found = _gradients(out, inputs, None, linked(*args))
+        found = _gradients(out, inputs, None, graph)
         results = tuple(like(args[i], g) for i, g in zip(numbers, found, strict=True))
-        return like(given, out if linked(*args) else out.detach()), results[0] if isinstance(argnums, int) else results
+        value = like(args[numbers[0]], out if graph else out.detach())
+        return value, results[0] if isinstance(argnums, int) else results
 
-    return run
+    return both
 
 
 def grad(f: Callable[..., Any], argnums: Arguments = 0) -> Callable[..., Any]:
     """Return the function that computes the gradient of ``f``, ∂f/∂x.
 
     Of a NumPy array it gives a NumPy array, of a tensor a tensor, of a number a number. Gradients of gradients are
-    gradients: ``grad(grad(f))``.
+    gradients: ``grad(grad(f))``. Where ``f`` uses tensors that require gradients, such as parameters or the variable of
+    another ``grad`` around it, the result depends on them and is a tensor of their graph; inside ``no_grad`` it is not.
 
     Args:
         f: a function that returns one number as a tensor.
@@ -70,14 +67,16 @@ def grad(f: Callable[..., Any], argnums: Arguments = 0) -> Callable[..., Any]:
     >>> import autograd
     >>> grad(autograd.sin)(0.0), grad(grad(lambda x: x**3))(2.0)
     (1.0, 12.0)
+    >>> grad(lambda w: grad(lambda x: w * x * x)(3.0))(1.0)
+    6.0
     """
     both = value_and_grad(f, argnums)
 
     @functools.wraps(f)
-    def run(*args: Any, **kwargs: Any) -> Any:
+    def only_grad(*args: Any, **kwargs: Any) -> Any:
         return both(*args, **kwargs)[1]
 
-    return run
+    return only_grad
 
 
 def _gradients(out: Tensor, inputs: list[Tensor], g: Any, graph: bool) -> list[Tensor]:
@@ -99,13 +98,11 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tupl
     >>> out, pull(1.0)
     (6.0, (3.0, 2.0))
     """
-    inputs = [trace(x, "vjp") for x in primals]
-    out = output(f, inputs, {}, "vjp")
-    graph = linked(*primals)
+    out, inputs, graph = run(f, primals, {}, range(len(primals)), "vjp")
 
     def pull(g: Any) -> tuple[Any, ...]:
         seed = g if isinstance(g, Tensor) else Tensor(g).astype(out.dtype)
-        found = _gradients(out, inputs, seed, graph or linked(g))
+        found = _gradients(out, inputs, seed, graph or requires_grad(g))
         return tuple(like(x, gx) for x, gx in zip(primals, found, strict=True))
 
     return like(primals[0], out if graph else out.detach()), pull
@@ -123,11 +120,8 @@ def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
     """
 
     @functools.wraps(f)
-    def run(*args: Any, **kwargs: Any) -> Any:
-        traced = list(args)
-        traced[argnums] = x = trace(args[argnums], "jacobian")
-        out = output(f, traced, kwargs, "jacobian")
-        graph = linked(*args)
+    def rows_of(*args: Any, **kwargs: Any) -> Any:
+        out, (x,), graph = run(f, args, kwargs, (argnums,), "jacobian")
         xp = backend.of(out.data).xp
         rows = []
         for i in range(out.size):
@@ -138,7 +132,7 @@ def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
             return like(args[argnums], make(xp.zeros(out.shape + x.shape, out.dtype), None))
         return like(args[argnums], reshape(stack(rows), out.shape + x.shape))
 
-    return run
+    return rows_of
 
 
 def hessian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
@@ -162,12 +156,11 @@ def hvp(f: Callable[..., Any]) -> Callable[[Any, Any], Any]:
     array([ 6., 12.])
     """
 
-    def run(x: Any, v: Any) -> Any:
-        v = v.detach() if isinstance(v, Tensor) and not linked(v) else v
+    def along(x: Any, v: Any) -> Any:
         if tuple(getattr(x, "shape", ())) != tuple(getattr(v, "shape", ())):
             raise ShapeError(
                 f"hvp: v has shape {getattr(v, 'shape', ())} but x {getattr(x, 'shape', ())} → make them equal"
             )
         return grad(lambda y: (grad(f)(y) * v).sum())(x)
 
-    return run
+    return along

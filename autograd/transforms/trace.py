@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from .. import backend
 from ..core.composite import identity
-from ..core.scope import is_grad_enabled
+from ..core.scope import enable_grad, is_grad_enabled, next_seq
+from ..core.sweep import reachable
 from ..core.tensor import Tensor
-from ..errors import DTypeError
+from ..errors import DomainError, DTypeError
 
 
 def trace(x: Any, what: str) -> Tensor:
@@ -30,27 +31,45 @@ def trace(x: Any, what: str) -> Tensor:
     return Tensor(array, requires_grad=True)
 
 
-def linked(*xs: Any) -> bool:
-    """Whether any argument belongs to a graph, so that results must too."""
-    return is_grad_enabled() and any(isinstance(x, Tensor) and x.node is not None for x in xs)
+def run(
+    f: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], numbers: Sequence[int], what: str
+) -> tuple[Tensor, list[Tensor], bool]:
+    """Call ``f``, recorded even inside ``no_grad``, with the arguments of these numbers traced.
+
+    Return its result, the traced arguments, and whether derivatives belong to a graph: whether tensors from outside
+    that require gradients went into the result, as arguments or because ``f`` uses them.
+    """
+    start = next_seq()
+    traced = list(args)
+    for i in numbers:
+        if not -len(args) <= i < len(args):
+            raise DomainError(f"{what}: argnums names argument {i} but {len(args)} were given → count from 0")
+        traced[i] = trace(args[i], what)
+    with enable_grad():
+        out = f(*traced, **kwargs)
+    if not isinstance(out, Tensor):
+        if not backend.is_array(type(out)) and not isinstance(out, (int, float)):
+            raise DTypeError(
+                f"{what}: the function returned {type(out).__name__} but a tensor is needed → return one tensor"
+            )
+        out = Tensor(out)  # does not depend on the arguments
+    roots = [] if out.node is None else [out.node]
+    linked = is_grad_enabled() and any([node.seq < start for node in reachable(roots, start)])
+    return out, [traced[i] for i in numbers], linked
+
+
+def requires_grad(*xs: Any) -> bool:
+    """Return whether derivatives along any of these belong to a graph."""
+    return is_grad_enabled() and any([isinstance(x, Tensor) and x.node is not None for x in xs])
 
 
 def like(given: Any, result: Tensor) -> Any:
-    """Return ``result`` as a tensor, an array or a Python number, whichever ``given`` was."""
-    if isinstance(given, Tensor):
+    """Return ``result`` as a tensor, an array or a Python number, whichever ``given`` was.
+
+    What belongs to a graph stays a tensor: as an array it would be a constant without saying so.
+    """
+    if isinstance(given, Tensor) or result.node is not None:
         return result
     if backend.is_array(type(given)):
         return result.data
     return result.data.item() if result.data.ndim == 0 else result.data
-
-
-def output(f: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], what: str) -> Tensor:
-    """Call ``f`` and make sure that it returns a tensor."""
-    out = f(*args, **kwargs)
-    if not isinstance(out, Tensor):
-        if backend.is_array(type(out)) or isinstance(out, (int, float)):
-            return Tensor(out)  # does not depend on the arguments
-        raise DTypeError(
-            f"{what}: the function returned {type(out).__name__} but a tensor is needed → return one tensor"
-        )
-    return out

@@ -44,7 +44,8 @@ def last_write() -> int:
 
 def check(node: Any) -> None:
     """Raise ``GraphError`` if an array that ``node`` saved was written to after the node was made."""
-    for name, value in zip(node.op.saved_names, node.saved, strict=True):
+    held = (*zip(node.op.saved_names, node.saved, strict=True), *zip(node.op.params, node.params, strict=True))
+    for name, value in held:
         for array in value if isinstance(value, (list, tuple)) else (value,):
             if not hasattr(array, "dtype"):
                 continue
@@ -52,11 +53,8 @@ def check(node: Any) -> None:
             write = _writes.get(id(owner))
             if write is not None and write[0]() is owner and write[1] > node.seq:
                 where = f" in {node.scope.path}" if node.scope.path else ""
+                what = "result" if name == "out" else f"input {name!r}"
                 raise GraphError(
-                    f"{node.op.name}{where}: its input {name!r} of shape {array.shape} was written to in place "
-                    "after it was used, but the gradient needs the old value "
-                    "→ write to a copy, or run backward() before writing"
-                    if name != "out"
-                    else f"{node.op.name}{where}: its result of shape {array.shape} was written to in place, "
-                    "but the gradient needs the old value → write to a copy, or run backward() before writing"
+                    f"{node.op.name}{where}: its {what} of shape {array.shape} was written to in place after it was "
+                    "used, but the gradient needs the old value → write to a copy, or run backward() before writing"
                 )

@@ -6,13 +6,14 @@ Broadcasting is undone here, once. The same sweep runs on arrays, and on tensors
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection, Sequence
 from operator import attrgetter
 from typing import Any
 
 from .. import backend
 from ..config import switches
-from ..errors import GraphError, ShapeError
+from ..errors import DeviceError, GraphError, ShapeError
 from . import inplace
 from .anomaly import watched_pull
 from .dispatch import PICK
@@ -30,12 +31,17 @@ def make(data: Any, node: Node | None) -> Tensor:
     return tensor
 
 
-def reachable(roots: Collection[Node]) -> list[Node]:
-    """Return the nodes that ``roots`` were computed from, themselves included, the youngest first."""
+def reachable(roots: Collection[Node], since: float = 0) -> list[Node]:
+    """Return the nodes that ``roots`` were computed from, themselves included, the youngest first.
+
+    Nodes with a creation number below ``since`` are returned where they are met, but not what they were computed from.
+    """
     seen = set(roots)
     stack = list(seen)
     while stack:
         node = stack.pop()
+        if node.seq < since:
+            continue
         if node.parents is None:
             raise GraphError(
                 f"backward: the graph was freed by an earlier backward() at {node!r} "
@@ -57,9 +63,14 @@ def _leading_to(wanted: Collection[Node], order: list[Node]) -> set[Node]:
     return needed
 
 
-def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
+def unbroadcast(g: Any, shape: tuple[int, ...], op: Any = None) -> Any:
     """Sum ``g`` over the axes along which an input of ``shape`` was broadcast."""
     lead = len(g.shape) - len(shape)
+    if lead < 0 or any(n not in (1, m) for n, m in zip(shape, g.shape[lead:], strict=True)):
+        raise ShapeError(
+            f"{op.name if op else 'gradient'}: its rule gave a gradient of shape {g.shape} for an input of {shape} "
+            "→ return one that broadcasting could have made from it"
+        )
     axes = (*range(lead), *(i + lead for i, n in enumerate(shape) if n == 1 and g.shape[i + lead] != 1))
     summed = g.sum(axis=axes, keepdims=True) if axes else g
     return summed.reshape(shape)
@@ -89,7 +100,12 @@ def lift(node: Node, wanted_parents: Any = None) -> tuple[Any, ...]:
 
 
 def sweep(
-    seeds: dict[Node, Any], *, keep: bool, graph: bool = False, wanted: Collection[Node] | None = None
+    seeds: dict[Node, Any],
+    *,
+    keep: bool,
+    graph: bool = False,
+    wanted: Collection[Node] | None = None,
+    since: float = 0,
 ) -> dict[Node, Any]:
     """Carry the gradients in ``seeds`` upstream.
 
@@ -98,8 +114,11 @@ def sweep(
         keep: leave the graph in place; otherwise nodes are freed as they are passed.
         graph: record the computation of the gradients.
         wanted: return the gradients of these nodes; None: add them up in ``.grad`` of the leaves.
+        since: nothing is carried past nodes with a creation number below this one.
     """
-    order = reachable(seeds)
+    if wanted:  # what is older than all of them does not depend on them
+        since = max(since, min(map(_seq, wanted)))
+    order = reachable(seeds, since)
     needed = None if wanted is None else _leading_to(wanted, order)
     last_write = inplace.last_write()
     anomaly = switches.anomaly
@@ -111,7 +130,7 @@ def sweep(
         op = node.op
         if g is not None and wanted is not None and node in wanted:
             found[node] = g
-        if op is None:
+        if op is None or node.seq < since:
             if g is not None and wanted is None:
                 _deposit(node, g, node in own)
             continue
@@ -134,14 +153,14 @@ def sweep(
                     if parent is None or gx is None:
                         continue
                     if gx.shape != parent.shape:
-                        gx = unbroadcast(gx, parent.shape)
+                        gx = unbroadcast(gx, parent.shape, op)
                     if gx.dtype != parent.dtype:
                         gx = gx.astype(parent.dtype)
                     before = grads.get(parent)
                     if before is None:
                         grads[parent] = gx
-                        if parent.op is None and gx is not g and not graph and gx.base is None:
-                            own.add(parent)  # a fresh array that nobody else holds
+                        if parent.op is None and not graph and _is_fresh(gx, g, saved):
+                            own.add(parent)
                     elif parent in own and not graph:
                         before += gx
                         grads[parent] = before  # a NumPy scalar is not changed in place
@@ -152,6 +171,12 @@ def sweep(
             node.parents = None
             node.saved = ()
     return found
+
+
+def _is_fresh(gx: Any, g: Any, saved: tuple[Any, ...]) -> bool:
+    """Whether a rule made the array ``gx`` itself: it is no view, and nothing that the rule was given."""
+    given = (*g, *saved) if type(g) is tuple else (g, *saved)
+    return gx.base is None and not any([gx is array for array in given])
 
 
 def _gather_output(grads: dict[Node, Any], node: Node, g: Any) -> None:
@@ -173,13 +198,17 @@ def _with_zeros(parts: list[Any], node: Node, graph: bool) -> tuple[Any, ...]:
     return tuple([zeros(s, d) if p is None else p for p, s, d in zip(parts, node.shape, node.dtype, strict=True)])
 
 
+_depositing = threading.Lock()  # threads may share leaves
+
+
 def _deposit(node: Node, g: Any, own: bool) -> None:
     """Add ``g`` to the gradient of a leaf; copy it unless nothing else can hold it."""
     g = as_array(g)
-    if node.grad is not None:
-        node.grad.data = node.grad.data + g
-    else:
-        node.grad = make(g if own else g.copy(), None)
+    with _depositing:
+        if node.grad is not None:
+            node.grad.data = node.grad.data + g
+        else:
+            node.grad = make(g if own else g.copy(), None)
 
 
 def _seed(output: Tensor, gradient: Any, what: str) -> Any:
@@ -199,7 +228,7 @@ def _seed(output: Tensor, gradient: Any, what: str) -> Any:
     if not isinstance(gradient, Tensor):
         gradient = Tensor(gradient)
     if gradient.device != output.device:
-        raise GraphError(
+        raise DeviceError(
             f"{what}: gradient is on {gradient.device!r} but the tensor on {output.device!r} "
             f"→ move it with .to({output.device!r})"
         )

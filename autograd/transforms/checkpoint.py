@@ -43,6 +43,7 @@ class Segment:
         generator.set_state(self.random_state)
         try:
             with enable_grad():
+                start = next_seq()
                 own = [_input(x, p, graph) for x, p in zip(inputs, parents, strict=False)]
                 out = self.f(*own)
         finally:
@@ -53,7 +54,8 @@ class Segment:
             if o.node is not None:
                 seeds[o.node] = go
         nodes = [x.node if isinstance(x, Tensor) else None for x in own] + list(captured)
-        found = sweep(seeds, keep=True, graph=graph, wanted=[n for n in nodes if n is not None]) if seeds else {}
+        wanted = [n for n in nodes if n is not None]
+        found = sweep(seeds, keep=True, graph=graph, wanted=wanted, since=start) if seeds else {}
         return [None if n is None else found.get(n) for n in nodes]
 
 
@@ -99,7 +101,7 @@ def checkpoint(f: Callable[..., Any], *args: Any) -> Any:
             f"checkpoint: the function returned {type(out).__name__} but a tensor or a tuple of tensors is needed"
         )
     roots = [o.node for o in outs if o.node is not None]
-    captured = tuple(n for n in reachable(roots) if n.seq < start) if roots else ()
+    captured = tuple(n for n in reachable(roots, start) if n.seq < start)
     parents = tuple(x.node if isinstance(x, Tensor) else None for x in args) + captured
     if not roots:
         return out

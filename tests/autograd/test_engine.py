@@ -248,6 +248,14 @@ def _leaf_under_no_grad(w: Tensor, c: Tensor) -> Tensor:
     return out
 
 
+@write(r"getitem: its input 'index' of shape \(2,\)")
+def _index(w: Tensor, c: Tensor) -> Tensor:
+    index = tensor([0, 1], device=w.device)
+    out = w[index]
+    index[0] = 2
+    return out
+
+
 @pytest.mark.parametrize("remark", WRITES)
 @pytest.mark.parametrize("device", ["cpu", "strict"])
 def test_a_write_to_what_the_gradient_needs_is_caught_and_named(remark: str, device: str) -> None:

@@ -243,6 +243,27 @@ def test_a_better_kernel_replaces_one_that_was_chosen_already() -> None:
         assert first.calls == ["forward"] and second.calls == ["forward"]
 
 
+def test_what_a_rule_returns_without_making_it_is_copied() -> None:
+    first = autograd.primitive(
+        "first_of_two_t", "x -> *parts", forward=lambda x: (x * 1, x * 2), vjp={"x": lambda g: g[0]}
+    )
+    half = autograd.primitive("half_square_t", "x", forward=lambda x: x * x / 2, vjp={"x": lambda g, x: x})
+    x, seed = Tensor(np.array([1.0, 2.0]), requires_grad=True), np.array([3.0, 4.0])
+    first(x)[0].backward(Tensor(seed))
+    x.grad += 1
+    np.testing.assert_array_equal(seed, [3.0, 4.0])
+    x.grad = None
+    (x * 10 + half(x)).sum().backward()
+    np.testing.assert_array_equal(x.detach().numpy(), [1.0, 2.0])
+    np.testing.assert_array_equal(x.grad.numpy(), [11.0, 12.0])
+
+
+def test_a_gradient_of_the_wrong_shape_names_its_rule() -> None:
+    short = autograd.primitive("short_t", "x", forward=lambda x: x * 1, vjp={"x": lambda g: g[:1]})
+    with pytest.raises(ShapeError, match=r"short_t: its rule gave a gradient of shape \(1,\) for an input of \(2,\) → "):
+        short(Tensor(np.ones(2), requires_grad=True)).sum().backward()
+
+
 # --- copies -----------------------------------------------------------------------------------------------------------
 
 

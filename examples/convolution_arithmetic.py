@@ -48,8 +48,8 @@ def counts() -> Iterator[Count]:
     yield Count("weights of the six filters", 450, weights(six))
     yield Count("weights and biases of the six filters", 456, parameters(six))
     yield Count("multiplications of the six filters", 352_800, nn.summary(six, (1, 3, 32, 32)).multiply_adds)
-    full = 32 * 32 * 3, 28 * 28 * 6
-    yield Count("weights if fully connected instead", 14_450_688, full[0] * full[1])
+    full = nn.Linear(32 * 32 * 3, 28 * 28 * 6, bias=False)
+    yield Count("weights if fully connected instead", 14_450_688, weights(full))
 
     four = nn.Sequential(*[nn.Conv2d(1, 1, 3, bias=False) for _ in range(4)])
     yield Count("weights of four 3×3 convolutions of one filter each", 36, weights(four))
@@ -72,9 +72,8 @@ def main() -> None:
     for count in counts():
         same = count.slide == count.found
         wrong += not same
-        print(
-            f"{'✓' if same else '✗'} {count.what}: {count.found}" + ("" if same else f", the slide says {count.slide}")
-        )
+        remark = "" if same else f", the slide says {count.slide}"
+        print(f"{'✓' if same else '✗'} {count.what}: {count.found}{remark}")
     raise SystemExit(f"{wrong} figures differ from the slides" if wrong else 0)
 
 

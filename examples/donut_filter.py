@@ -14,9 +14,10 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 
 import autograd
+from autograd.errors import AutogradError
+from vision import see
 
 # What the slides write into the grid: must be black (B), must be white (W), doesn't matter (·).
 CONDITIONS = """
@@ -78,8 +79,7 @@ def show_the_work(row: int, column: int) -> str:
 def draw(panels: list[tuple[str, np.ndarray]], path: Path) -> None:
     columns = 4
     rows = -(-len(panels) // columns)
-    figure = Figure(figsize=(3.4 * columns, 3.5 * rows), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False)
+    figure, axes = see.grid(rows, columns, 3.4 * columns, 3.5 * rows)
     for ax in axes.flat:
         ax.axis("off")
     for ax, (title, values) in zip(axes.flat, panels, strict=False):
@@ -105,7 +105,8 @@ def main() -> None:
 
     donutty = convolve(IMAGE, DONUT[None])[0]
     row, column = np.unravel_index(donutty.argmax(), donutty.shape)
-    print(f"in grey, the most donutty pixel is row {row}, column {column}:\n{show_the_work(int(row), int(column))}")
+    print(f"in grey, the most donutty pixel is row {row}, column {column}, counted from 0:")
+    print(show_the_work(int(row), int(column)))
 
     unpadded = convolve(IMAGE, DONUT[None], padding="valid")[0]
     print(
@@ -135,4 +136,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (AutogradError, OSError) as error:
+        raise SystemExit(f"donut_filter.py: {error}") from None

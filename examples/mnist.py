@@ -1,5 +1,4 @@
-"""The lecture's four networks for handwritten digits, trained on the 60,000 real images of MNIST,
-tested on the 10,000 others.
+"""The lecture's four networks for handwritten digits, trained on 60,000 real images and tested on 10,000 others.
 
     python examples/mnist.py softmax      softmax regression: one fully connected layer
     python examples/mnist.py mlp          a deep fully connected network
@@ -15,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,8 +22,9 @@ import numpy as np
 
 import autograd
 import nn
+from autograd.errors import AutogradError
 from vision import see
-from vision.datasets import MNIST
+from vision.datasets import MNIST, LabelledImages
 from vision.transforms import Compose, Normalize, RandomAffine, ToFloat
 
 
@@ -65,7 +66,7 @@ def deep_cnn() -> nn.Module:
 class Program:
     """A network and how it is trained."""
 
-    build: object
+    build: Callable[[], nn.Module]
     epochs: int
     lr: float
     weight_decay: float
@@ -80,14 +81,24 @@ PROGRAMS = {
 }
 
 
+def count(text: str) -> int:
+    """What --epochs and the like take."""
+    if (value := int(text)) < 1:
+        raise ValueError
+    return value
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("program", choices=PROGRAMS)
     parser.add_argument(
         "--out", type=Path, default=Path("out"), help="folder for checkpoints and pictures (default: out)"
     )
-    parser.add_argument("--epochs", type=int, help="passes over the training images")
-    parser.add_argument("--batch-size", type=int, default=100, help="images per step (default: 100)")
+    parser.add_argument("--epochs", type=count, help="passes over the training images")
+    parser.add_argument(
+        "--limit", type=count, help="use the first LIMIT training and test images only, for a quick look"
+    )
+    parser.add_argument("--batch-size", type=count, default=100, help="images per step (default: 100)")
     parser.add_argument("--seed", type=int, default=1, help="of weights, order, augmentation and dropout (default: 1)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
     parser.add_argument("--resume", action="store_true", help="continue from the last checkpoint in --out")
@@ -95,8 +106,9 @@ def main() -> None:
     program = PROGRAMS[args.program]
     epochs = args.epochs or program.epochs
 
+    see.grid()  # if matplotlib is missing, say so before the training
     autograd.manual_seed(args.seed)
-    train_set, test_set = MNIST(train=True), MNIST(train=False)
+    train_set, test_set = (LabelledImages(*MNIST(train)[: args.limit], MNIST.classes) for train in (True, False))
     normal = Normalize(MNIST.mean, MNIST.std)
     moved = [RandomAffine(degrees=10, translate=(0.08, 0.08), scale=(0.9, 1.1))] if program.augment else []
     train = nn.data.DataLoader(
@@ -121,12 +133,12 @@ def main() -> None:
     history = trainer.fit(train, test, epochs=epochs)
     seconds = time.perf_counter() - started
     if trainer.stopped == "interrupt":
-        return
+        raise SystemExit("the same command with --resume continues")
 
     scores = trainer.predict(test).numpy()
     right = int((scores.argmax(axis=1) == test_set.labels).sum())
     print(
-        f"{args.program}: {right / 100:.2f} % of {len(test_set):,} test images right, "
+        f"{args.program}: {100 * right / len(test_set):.2f} % of {len(test_set):,} test images right, "
         f"{epochs} epochs in {seconds:.0f} s"
     )
     result = {
@@ -140,7 +152,9 @@ def main() -> None:
     draw(model, history, test_set, scores, normal, args.out)
 
 
-def draw(model: nn.Module, history: dict, test_set: MNIST, scores: np.ndarray, normal: Normalize, out: Path) -> None:
+def draw(
+    model: nn.Module, history: dict, test_set: LabelledImages, scores: np.ndarray, normal: Normalize, out: Path
+) -> None:
     figures = {
         "learning_curve": see.learning_curve(history),
         "confusion_matrix": see.confusion_matrix(
@@ -159,4 +173,7 @@ def draw(model: nn.Module, history: dict, test_set: MNIST, scores: np.ndarray, n
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (AutogradError, OSError) as error:
+        raise SystemExit(f"mnist.py: {error}") from None

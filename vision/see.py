@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 INK, ACCENT = "#1b1b1b", "#0072b2"  # the second is told apart by colour-blind readers too, and in print
 
 
-def _figure(rows: int, columns: int, width: float, height: float) -> tuple[Figure, Any]:
-    """A grid of axes, without the state that `pyplot` keeps."""
+def grid(rows: int = 1, columns: int = 1, width: float = 4.0, height: float = 4.0) -> tuple[Figure, Any]:
+    """An empty figure, in inches, and its axes `rows columns`, without the state that `pyplot` keeps.
+
+    Raises `AutogradError` when matplotlib is missing.
+    """
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
@@ -37,7 +40,7 @@ def learning_curve(history: Mapping[str, Sequence[float]]) -> Figure:
     `history`: lists by name as `nn.Trainer` keeps them, with `valid_` in front of what was measured in validation.
     """
     names = [n for n in ("loss", "accuracy") if n in history]
-    figure, axes = _figure(1, len(names), 5 * len(names), 3.6)
+    figure, axes = grid(1, len(names), 5 * len(names), 3.6)
     for ax, name in zip(axes[0], names, strict=True):
         epochs = history["epoch"]
         ax.plot(epochs, history[name], color=ACCENT, marker="o", markersize=3, label="training")
@@ -65,7 +68,7 @@ def confusion_counts(labels: Any, predicted: Any, classes: int) -> np.ndarray:
 
 def confusion_matrix(counts: np.ndarray, classes: Sequence[str]) -> Figure:
     """The counts as a table; the shade of a mistake is its share of all mistakes, so that they are seen at all."""
-    figure, axes = _figure(1, 1, 6.2, 5.8)
+    figure, axes = grid(1, 1, 6.2, 5.8)
     ax = axes[0, 0]
     mistakes = counts * (1 - np.eye(len(counts)))
     ax.imshow(mistakes, cmap="Oranges")
@@ -93,7 +96,7 @@ def mistakes(images: np.ndarray, labels: Any, scores: np.ndarray, classes: Seque
     worst = wrong[np.argsort(-probabilities[wrong, predicted[wrong]], kind="stable")][:most]
     columns = 8
     rows = max(math.ceil(len(worst) / columns), 1)
-    figure, axes = _figure(rows, columns, 1.25 * columns, 1.6 * rows)
+    figure, axes = grid(rows, columns, 1.25 * columns, 1.6 * rows)
     for ax, i in zip(axes.flat, worst, strict=False):
         ax.imshow(images[i], cmap="gray_r")
         ax.set_title(
@@ -106,24 +109,26 @@ def mistakes(images: np.ndarray, labels: Any, scores: np.ndarray, classes: Seque
 
 
 def filters(weight: Any, most: int = 64) -> Figure:
-    """The filters of a convolution, `K C R S`, one picture each: their first input channel,
-    black negative, white positive.
+    """The filters of a convolution, `K C R S`, one picture each: their first input channel, black −, white +.
+
+    Raises `ShapeError` when the weight has not four axes.
     """
     values = np.asarray(weight.detach().cpu().numpy() if isinstance(weight, autograd.Tensor) else weight)
     if values.ndim != 4:
         raise ShapeError(
             f"filters: weight has shape {values.shape} but 4 axes K C R S are needed → give a Conv2d's weight"
         )
-    return _maps(values[:most, 0], f"{len(values)} filters {values.shape[2]}×{values.shape[3]}", centred=True)
+    title = f"{_some(len(values), most)} filters {values.shape[2]}×{values.shape[3]}: black −, grey 0, white +"
+    return _maps(values[:most, 0], title, centred=True)
 
 
 def activations(model: nn.Module, image: Any, most: int = 32) -> dict[str, Figure]:
-    """What every convolution of a model answers to one image, `1 C H W`: its activation maps, by layer path."""
+    """What every convolution of a model answers to one image, `1 C H W`: its rectified activation maps, by path."""
     outputs: dict[str, np.ndarray] = {}
     handles = []
     for path, module in model.named_modules():
         if isinstance(module, nn.Conv2d):
-            note = lambda _m, _inputs, out, path=path: outputs.__setitem__(path, out.detach().cpu().numpy())  # noqa: E731
+            note = lambda _m, _inputs, out, path=path: outputs.__setitem__(path, out.detach().cpu().numpy()[0])  # noqa: E731
             handles.append(module.register_forward_hook(note))
     training = model.training
     model.eval()
@@ -135,16 +140,20 @@ def activations(model: nn.Module, image: Any, most: int = 32) -> dict[str, Figur
         for handle in handles:
             handle.remove()
     return {
-        path: _maps(maps[0, :most].clip(0), f"{path}: {maps.shape[1]} maps {maps.shape[2]}×{maps.shape[3]}")
+        path: _maps(maps[:most].clip(0), f"layer {path}: {_some(len(maps), most)} maps {maps.shape[1]}×{maps.shape[2]}")
         for path, maps in outputs.items()
     }
 
 
+def _some(count: int, most: int) -> str:
+    return f"{most} of {count}" if count > most else f"{count}"
+
+
 def _maps(maps: np.ndarray, title: str, centred: bool = False) -> Figure:
-    """Small grey pictures in a grid; ``centred``: the same scale for all, with 0 in the middle."""
+    """Small grey pictures in a grid; `centred`: the same scale for all, with 0 in the middle."""
     columns = min(8, max(len(maps), 1))
     rows = max(math.ceil(len(maps) / columns), 1)
-    figure, axes = _figure(rows, columns, columns, rows + 0.4)
+    figure, axes = grid(rows, columns, columns, rows + 0.4)
     bound = float(np.abs(maps).max(initial=1e-12))
     for ax, values in zip(axes.flat, maps, strict=False):
         ax.imshow(values, cmap="gray", **({"vmin": -bound, "vmax": bound} if centred else {}))

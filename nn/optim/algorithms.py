@@ -1,8 +1,8 @@
 """The optimisers: each is a short update rule, whose signature holds the hyperparameters, and a class named after it.
 
 In all formulas p is the parameter, g its gradient, lr the learning rate, λ the weight decay, μ the momentum and t the
-step, counted from 1. A rule writes p in place and keeps what it needs between steps in `state`. Rules, defaults and
-the names in `state` are PyTorch's.
+step, counted from 1. A rule gets p and g as arrays, keeps what it needs between steps in `state`, and returns what is
+to be subtracted from p; g it leaves as it is. Rules, defaults and the names in `state` are PyTorch's.
 """
 
 from __future__ import annotations
@@ -12,21 +12,20 @@ from collections.abc import Mapping
 from typing import Any
 
 import autograd
-from autograd import Tensor
 from autograd.errors import DomainError
-from nn.optim.optimizer import Optimizer, State
+from nn.optim.optimizer import Array, Optimizer, State, zeros_like
 
 
 def sgd(
-    p: Tensor,
-    g: Tensor,
+    p: Array,
+    g: Array,
     state: State,
     lr: float = 1e-3,
     momentum: float = 0.0,
     dampening: float = 0.0,
     weight_decay: float = 0.0,
     nesterov: bool = False,
-) -> None:
+) -> Array:
     """One step of `SGD`."""
     if weight_decay:
         g = g + weight_decay * p
@@ -36,9 +35,10 @@ def sgd(
             v *= momentum
             v += (1 - dampening) * g if dampening else g
         else:
-            v = state["momentum_buffer"] = g.copy()
+            v = state["momentum_buffer"] = zeros_like(p)
+            v += g
         g = g + momentum * v if nesterov else v
-    p -= lr * g
+    return lr * g
 
 
 class SGD(Optimizer):
@@ -68,36 +68,38 @@ class SGD(Optimizer):
 
 
 def adam(
-    p: Tensor,
-    g: Tensor,
+    p: Array,
+    g: Array,
     state: State,
     lr: float = 1e-3,
     betas: tuple[float, float] = (0.9, 0.999),
     eps: float = 1e-8,
     weight_decay: float = 0.0,
     amsgrad: bool = False,
-) -> None:
+) -> Array:
     """One step of `Adam`."""
     if weight_decay:
         g = g + weight_decay * p
     if not state:
-        state.update(step=0, exp_avg=autograd.zeros_like(p), exp_avg_sq=autograd.zeros_like(p))
+        state.update(step=0, exp_avg=zeros_like(p), exp_avg_sq=zeros_like(p))
         if amsgrad:
-            state["max_exp_avg_sq"] = autograd.zeros_like(p)
+            state["max_exp_avg_sq"] = zeros_like(p)
     (beta1, beta2), m, v = betas, state["exp_avg"], state["exp_avg_sq"]
     t = state["step"] = state["step"] + 1
     m *= beta1
     m += (1 - beta1) * g
     v *= beta2
-    v += (1 - beta2) * (g * g)
+    v += (1 - beta2) * g * g
     if amsgrad:
         highest = state["max_exp_avg_sq"]
         highest[...] = v = autograd.maximum(highest, v)
-    # √v̂ + ε; dividing the root by a number saves the array that v̂ would be.
+    # In place where it can be, and numbers before arrays: m̂ / (√v̂ + ε) without the arrays that m̂ and v̂ would be.
     denominator = autograd.sqrt(v)
     denominator /= math.sqrt(1 - beta2**t)
     denominator += eps
-    p -= (lr / (1 - beta1**t)) * (m / denominator)
+    step = m / denominator
+    step *= lr / (1 - beta1**t)
+    return step
 
 
 class Adam(Optimizer):
@@ -113,18 +115,18 @@ class Adam(Optimizer):
 
 
 def adamw(
-    p: Tensor,
-    g: Tensor,
+    p: Array,
+    g: Array,
     state: State,
     lr: float = 1e-3,
     betas: tuple[float, float] = (0.9, 0.999),
     eps: float = 1e-8,
     weight_decay: float = 1e-2,
     amsgrad: bool = False,
-) -> None:
+) -> Array:
     """One step of `AdamW`: the decay does not pass through the moments."""
     p *= 1 - lr * weight_decay
-    adam(p, g, state, lr, betas, eps, 0.0, amsgrad)
+    return adam(p, g, state, lr, betas, eps, 0.0, amsgrad)
 
 
 class AdamW(Optimizer):
@@ -137,8 +139,8 @@ class AdamW(Optimizer):
 
 
 def rmsprop(
-    p: Tensor,
-    g: Tensor,
+    p: Array,
+    g: Array,
     state: State,
     lr: float = 1e-2,
     alpha: float = 0.99,
@@ -146,31 +148,34 @@ def rmsprop(
     weight_decay: float = 0.0,
     momentum: float = 0.0,
     centered: bool = False,
-) -> None:
+) -> Array:
     """One step of `RMSprop`."""
     if weight_decay:
         g = g + weight_decay * p
     if not state:
-        state["square_avg"] = autograd.zeros_like(p)
+        state["square_avg"] = zeros_like(p)
         if centered:
-            state["grad_avg"] = autograd.zeros_like(p)
+            state["grad_avg"] = zeros_like(p)
         if momentum:
-            state["momentum_buffer"] = autograd.zeros_like(p)
+            state["momentum_buffer"] = zeros_like(p)
     v = state["square_avg"]
     v *= alpha
-    v += (1 - alpha) * (g * g)
+    v += (1 - alpha) * g * g
     if centered:
         mean = state["grad_avg"]
         mean *= alpha
         mean += (1 - alpha) * g
         v = autograd.maximum(v - mean * mean, 0.0)  # a variance; rounding must not make it negative
-    update = g / (autograd.sqrt(v) + eps)
+    denominator = autograd.sqrt(v)
+    denominator += eps
+    step = g / denominator
     if momentum:
         velocity = state["momentum_buffer"]
         velocity *= momentum
-        velocity += update
-        update = velocity
-    p -= lr * update
+        velocity += step
+        return lr * velocity
+    step *= lr
+    return step
 
 
 class RMSprop(Optimizer):
@@ -186,24 +191,29 @@ class RMSprop(Optimizer):
 
 
 def adagrad(
-    p: Tensor,
-    g: Tensor,
+    p: Array,
+    g: Array,
     state: State,
     lr: float = 1e-2,
     lr_decay: float = 0.0,
     weight_decay: float = 0.0,
     initial_accumulator_value: float = 0.0,
     eps: float = 1e-10,
-) -> None:
+) -> Array:
     """One step of `Adagrad`."""
     if weight_decay:
         g = g + weight_decay * p
     if not state:
-        state.update(step=0, sum=autograd.full_like(p, initial_accumulator_value))
+        state.update(step=0, sum=zeros_like(p))
+        state["sum"] += initial_accumulator_value
     t = state["step"] = state["step"] + 1
     s = state["sum"]
     s += g * g
-    p -= (lr / (1 + (t - 1) * lr_decay)) * (g / (autograd.sqrt(s) + eps))
+    denominator = autograd.sqrt(s)
+    denominator += eps
+    step = g / denominator
+    step *= lr / (1 + (t - 1) * lr_decay)
+    return step
 
 
 class Adagrad(Optimizer):

@@ -10,8 +10,10 @@ from typing import Any, ClassVar, TypeAlias
 
 import autograd
 from autograd import Tensor
-from autograd.errors import DomainError, DTypeError, ShapeError
+from autograd.errors import DeviceError, DomainError, DTypeError, ShapeError
 
+Array: TypeAlias = Any
+"""An array of the library that holds the parameter: what `Tensor.data` is."""
 State: TypeAlias = dict[str, Any]
 Group: TypeAlias = dict[str, Any]
 Params: TypeAlias = Iterable[Tensor] | Iterable[dict[str, Any]]
@@ -22,13 +24,14 @@ class Optimizer:
 
     `params`: tensors, or dicts `{"params": [...], "lr": ...}` whose other entries hold for that group only.
     `hyperparameters`: those in the signature of the class's `rule(p, g, state, lr=..., ...)`, by position or by name.
-    `maximize`: climb instead of descending. To add an optimiser, write a rule and a class that names it.
+    `maximize`: climb instead of descending. To add an optimiser, write a rule, which returns what is to be subtracted
+    from p, and a class that names it.
 
     Raises: `DomainError` for no parameters, a parameter given twice, a hyperparameter unknown or out of range;
     `DTypeError` for anything that is not a tensor that requires gradients.
     """
 
-    rule: ClassVar[Callable[..., None]]
+    rule: ClassVar[Callable[..., Array]]
 
     def __init_subclass__(cls) -> None:
         """Show the rule's hyperparameters as the constructor's, to `help()` and to editors."""
@@ -77,11 +80,10 @@ class Optimizer:
             if not isinstance(p, Tensor):
                 kind = type(p).__name__
                 raise DTypeError(f"{self._name}: params[{i}] is a {kind}, expected a Tensor → pass model.parameters()")
-            if p.node is None:
+            if not p.requires_grad:
                 raise DTypeError(f"{self._name}: params[{i}], {p.shape}, does not require gradients → leave it out")
-            if p.node.op is not None:
-                made = p.node.op.name
-                raise DTypeError(f"{self._name}: params[{i}], {p.shape}, was made by {made} → give what it is made of")
+            if not p.is_leaf:
+                raise DTypeError(f"{self._name}: params[{i}], {p.shape}, is computed → give what it is computed from")
             if id(p) in known:
                 raise DomainError(f"{self._name}: params[{i}], {p.shape}, is given twice → list each parameter once")
             known.add(id(p))
@@ -121,9 +123,24 @@ class Optimizer:
                 hyperparameters = {name: group[name] for name in names}
                 for p in group["params"]:
                     if p.grad is not None:
-                        g = -p.grad if group["maximize"] else p.grad
-                        rule(p, g, self.state.setdefault(index, {}), **hyperparameters)
+                        # Arrays, not tensors: nothing is recorded here, and small parameters take half the time.
+                        g = -p.grad.data if group["maximize"] else p.grad.data
+                        state = self.state.setdefault(index, {})
+                        try:
+                            p -= rule(p.data, g, state, **hyperparameters)
+                        except Exception:
+                            self._check_devices(p, index, state)
+                            raise
                     index += 1
+
+    def _check_devices(self, p: Tensor, index: int, state: State) -> None:
+        """Say so where the model was moved and what is remembered stayed behind."""
+        for name, value in state.items():
+            if (there := Tensor(value).device) != p.device and hasattr(value, "dtype"):
+                raise DeviceError(
+                    f"{self._name}.step: parameter {index} is on {p.device!r} but its {name} on {there!r} "
+                    "→ move the model before building the optimiser"
+                )
 
     def state_dict(self) -> dict[str, Any]:
         """`{"state": {position: {...}}, "param_groups": [...]}`: positions stand for parameters, tensors are live."""
@@ -132,7 +149,8 @@ class Optimizer:
             positions = list(range(start, start + len(group["params"])))
             groups.append({**group, "params": positions})
             start += len(positions)
-        return {"state": {i: dict(entries) for i, entries in self.state.items() if entries}, "param_groups": groups}
+        state = {i: {k: _as_tensor(v) for k, v in entries.items()} for i, entries in self.state.items() if entries}
+        return {"state": state, "param_groups": groups}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Continue from the `state_dict()` of an optimiser over parameters of the same shapes; copies its tensors.
@@ -170,9 +188,8 @@ class Optimizer:
                         f"{self._name}.load_state_dict: {name} of parameter {index} has shape {value.shape}, "
                         f"the parameter {p.shape} → build the optimiser over the same model"
                     )
-                state[name] = autograd.zeros_like(p)
-                with autograd.no_grad():
-                    state[name][...] = value.to(p.device)
+                state[name] = zeros_like(p.data)
+                state[name][...] = value.to(p.device).data
             else:
                 state[name] = value
         return state
@@ -185,9 +202,20 @@ class Optimizer:
         return "\n".join([f"{self._name}(", *lines, ")"])
 
 
-def _hyperparameters(rule: Callable[..., None]) -> list[inspect.Parameter]:
+def _hyperparameters(rule: Callable[..., Array]) -> list[inspect.Parameter]:
     """What follows `p, g, state` in a rule's signature."""
     return list(inspect.signature(rule).parameters.values())[3:]
+
+
+def zeros_like(array: Array) -> Array:
+    """An array of zeros of the same shape, type and device."""
+    zeros = array.copy()
+    zeros[...] = 0
+    return zeros
+
+
+def _as_tensor(value: Any) -> Any:
+    return Tensor(value) if hasattr(value, "dtype") else value
 
 
 def _is_number(value: Any) -> bool:

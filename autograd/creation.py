@@ -8,7 +8,7 @@ import numpy as np
 
 from . import backend
 from .config import switches
-from .core.tensor import Tensor
+from .core.tensor import Tensor, element_type
 from .ops.device import to_device
 
 Shape = int | tuple[int, ...]
@@ -32,12 +32,17 @@ def tensor(data: Any, dtype: Any = None, device: str | None = None, requires_gra
     """
     made = Tensor(data)
     moved = made.data if device is None else to_device(made.data, device)
-    copied = moved.astype(dtype) if dtype is not None and moved.dtype != np.dtype(dtype) else moved.copy()
+    wanted = moved.dtype if dtype is None else element_type("tensor", dtype)
+    copied = moved.copy() if wanted == moved.dtype else moved.astype(wanted)
     return Tensor(copied, requires_grad)
 
 
+def _type(dtype: Any) -> np.dtype:
+    return element_type("creation", dtype or switches.default_dtype)
+
+
 def _filled(shape: Shape, value: Any, dtype: Any, device: str, requires_grad: bool) -> Tensor:
-    array = np.full(shape, value, dtype or switches.default_dtype)
+    array = np.full(shape, value, _type(dtype))
     return Tensor(backend.by_name(device).from_host(array, device), requires_grad)
 
 
@@ -58,7 +63,7 @@ def full(shape: Shape, value: Any, dtype: Any = None, device: str = "cpu", requi
 
 def empty(shape: Shape, dtype: Any = None, device: str = "cpu", requires_grad: bool = False) -> Tensor:
     """A tensor whose elements are not set."""
-    array = np.empty(shape, dtype or switches.default_dtype)
+    array = np.empty(shape, _type(dtype))
     return Tensor(backend.by_name(device).from_host(array, device), requires_grad)
 
 
@@ -68,6 +73,7 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None, devic
     >>> arange(3)
     tensor([0, 1, 2])
     """
+    dtype = None if dtype is None else _type(dtype)
     array = np.arange(start, dtype=dtype) if stop is None else np.arange(start, stop, step, dtype=dtype)
     if dtype is None and array.dtype.kind == "f":
         array = array.astype(switches.default_dtype)
@@ -76,7 +82,7 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None, devic
 
 def eye(n: int, m: int | None = None, dtype: Any = None, device: str = "cpu") -> Tensor:
     """The identity matrix, n × m."""
-    return Tensor(backend.by_name(device).from_host(np.eye(n, m, dtype=dtype or switches.default_dtype), device))
+    return Tensor(backend.by_name(device).from_host(np.eye(n, m, dtype=_type(dtype)), device))
 
 
 def zeros_like(x: Tensor) -> Tensor:

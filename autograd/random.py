@@ -8,7 +8,7 @@ import numpy as np
 
 from . import backend
 from .config import switches
-from .core.tensor import Tensor
+from .core.tensor import Tensor, element_type
 from .errors import DataError
 
 
@@ -62,7 +62,11 @@ def manual_seed(seed: int) -> Generator:
 
 
 def _place(array: np.ndarray, dtype: Any, device: str) -> Tensor:
-    return Tensor(backend.by_name(device).from_host(array.astype(dtype or switches.default_dtype, copy=False), device))
+    return Tensor(
+        backend.by_name(device).from_host(
+            array.astype(element_type("random", dtype or switches.default_dtype), copy=False), device
+        )
+    )
 
 
 def uniform(

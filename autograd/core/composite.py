@@ -18,7 +18,7 @@ from .node import Node
 from .primitive import elementwise
 from .scope import enable_grad, next_seq, scope, state
 from .sweep import make, sweep
-from .tensor import Tensor, as_array
+from .tensor import Tensor, as_array, operand
 
 composites: dict[str, Composite] = {}
 
@@ -138,9 +138,13 @@ def composite(
     def declare(definition: Callable[..., Any]) -> Callable[..., Tensor]:
         declared = Composite(definition, contract, label, source, cases, domain)
         composites[declared.name] = declared
+        count = len(declared.inputs)
 
         @functools.wraps(definition)
         def call(*args: Any, **kwargs: Any) -> Any:
+            if not all([hasattr(a, "shape") for a in args[:count]]):
+                given = zip(declared.inputs, args, strict=False)  # None is an input left out
+                args = (*[x if x is None else operand(declared.name, n, x) for n, x in given], *args[count:])
             served = kernels.offered(declared.name) and any([isinstance(a, Tensor) for a in args])
             if served or declared.contract.has_letters:
                 bound = declared.signature.bind(*args, **kwargs)

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 DISPATCHER = """\
 def {name}({signature}):
     tensors = False
-{unwrap}{prepare}    try:
-        out = impls[type({first})]({call})
+{unwrap}    try:
+{prepare}        out = impls[type({first})]({call})
     except AutogradError:
         raise
     except Exception as error:
@@ -45,6 +45,7 @@ UNWRAP = """\
 """
 
 UNWRAP_SEQUENCE = """\
+    {x} = as_sequence(op, {x})
     nodes_{x} = tuple([x.node if isinstance(x, Tensor) else None for x in {x}])
     tensors = any([isinstance(x, Tensor) for x in {x}])
     {x} = tuple([x.data if isinstance(x, Tensor) else x for x in {x}])
@@ -109,6 +110,7 @@ def build_dispatcher(op: Primitive, prepared: bool = False) -> Callable[..., Any
         "op": op, "impls": op.impls, "explain": explain, "AutogradError": errors.AutogradError, "Tensor": Tensor,
         "Node": Node, "state": state, "new": object.__new__, "next_seq": next_seq, "ndarray": np.ndarray,
         "as_array": as_array, "constants": constants, "record_several": record_several, "prepare": op.prepare,
+        "as_sequence": as_sequence,
     }  # fmt: skip
     signature = list(inputs)
     for name, default in op.params.items():
@@ -135,7 +137,7 @@ def build_dispatcher(op: Primitive, prepared: bool = False) -> Callable[..., Any
     source = DISPATCHER.format(
         name=op.name, signature=", ".join(signature),
         unwrap="".join(unwrap.format(x=x) for x in inputs),
-        prepare=f"    {_tuple(params)} = prepare({', '.join(inputs + params)})\n"
+        prepare=f"        {_tuple(params)} = prepare({', '.join(inputs + params)})\n"
         if op.prepare and not prepared else "",
         first=f"{first}[0] if {first} else None" if variadic else first,
         call=", ".join(inputs + params), inputs=_tuple(inputs), params=_tuple(params), wrap=tail.format(**fill),
@@ -211,6 +213,19 @@ class Required:
 REQUIRED: Any = Required()
 
 
+def as_sequence(op: Any, xs: Any) -> Any:
+    """Return the arrays that an operation on a sequence of them was given, as a tuple or list."""
+    if type(xs) in (tuple, list):
+        return xs
+    try:
+        return tuple(xs)
+    except TypeError:
+        name = op.contract.inputs[0].name
+        raise errors.DTypeError(
+            f"{op.name}: {name} is {type(xs).__name__} but a sequence of arrays is needed → [x, ...]"
+        ) from None
+
+
 def constants(out: Any) -> Any:
     """Wrap a result, or a tuple of results, that nothing is recorded for."""
     if isinstance(out, tuple):
@@ -263,10 +278,12 @@ def explain(op: Any, error: Exception, inputs: tuple[Any, ...], params: tuple[An
         else [f"{op.contract.inputs[0].name}[{i}]" for i in range(len(arrays))]
     )
     known = [(n, a) for n, a in zip(names, arrays, strict=True) if backend.is_array(type(a))]
-    devices = {backend.of(a).device_of(a) for _, a in known}
+    held = [(n, p) for n, v in zip(op.params, params, strict=True) for p in (v if isinstance(v, tuple) else (v,))]
+    placed = known + [(n, p) for n, p in held if backend.is_array(type(p)) and not isinstance(p, np.generic)]
+    devices = {backend.of(a).device_of(a) for _, a in placed}
     if len(devices) > 1:
-        held = ", ".join(f"{n} on {backend.of(a).device_of(a)!r}" for n, a in known)
-        return errors.DeviceError(f"{op.name}: {held} → move them to one device with .to(device)")
+        where = ", ".join(f"{n} on {backend.of(a).device_of(a)!r}" for n, a in placed)
+        return errors.DeviceError(f"{op.name}: {where} → move them to one device with .to(device)")
     wrong = [(n, a) for n, a in zip(names, arrays, strict=True) if not _is_number(a)]
     if wrong:
         name, value = wrong[0]

@@ -17,7 +17,7 @@ from ..config import switches
 from ..errors import AutogradError
 from .anomaly import watched
 from .contract import Contract
-from .dispatch import REQUIRED, build_dispatcher, build_pull, names_of
+from .dispatch import REQUIRED, build_dispatcher, build_pull, explain, names_of
 from .tensor import Tensor
 
 Rule = Callable[..., Any]
@@ -102,7 +102,10 @@ class Primitive:
         kind = next((type(a) for a in inputs if backend.is_array(type(a))), None)
         if kind is None and not self.contract.variadic:
             host = backend.by_name("cpu")
-            args = (host.xp.asarray(args[0]), *args[1:])
+            given = host.xp.asarray(args[0])
+            if given.dtype.kind not in "biufc":
+                raise TypeError("not a number")  # explained by the dispatcher
+            args = (given, *args[1:])
         return self.impls[kind or backend.by_name("cpu").array_type](*args)
 
     def lift(self, node: Any, wrap: Callable[[Any, Any], Any]) -> tuple[Any, ...]:
@@ -121,6 +124,10 @@ class Primitive:
             wrap(s, owners[n]) if n in owners and s is not None else s
             for n, s in zip(self.saved_names, node.saved, strict=True)
         )
+
+    def explain(self, error: Exception, inputs: tuple[Any, ...], params: tuple[Any, ...]) -> Exception:
+        """Say in the contract's words why the array library refused."""
+        return explain(self, error, inputs, params)
 
     def __repr__(self) -> str:
         return f"<primitive {self.name} {self.contract.text}>"

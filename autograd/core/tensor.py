@@ -42,6 +42,27 @@ def _from_data(data: Any) -> Any:
     return array.astype(switches.default_dtype) if array.dtype.kind == "f" else array
 
 
+def element_type(what: str, dtype: Any) -> np.dtype:
+    """Return ``dtype`` as NumPy's, or raise ``DTypeError`` in the name of ``what``."""
+    try:
+        found = np.dtype("O" if dtype is None else dtype)
+    except TypeError:
+        found = np.dtype("O")
+    if found.kind not in "biufc":
+        raise DTypeError(f"{what}: dtype is {dtype!r} → give a type of numbers such as 'float32'")
+    return found
+
+
+def operand(op: str, name: str, x: Any) -> Any:
+    """Return an input of a function that looks at its shape: numbers and lists become arrays of the host."""
+    if hasattr(x, "shape"):
+        return x
+    array = np.asarray(x) if isinstance(x, (bool, int, float, complex, list, tuple)) else None
+    if array is None or array.dtype.kind not in "biufc":
+        raise DTypeError(f"{op}: {name} is {type(x).__name__} but numbers are needed → convert it with tensor(...)")
+    return array
+
+
 class Tensor:
     """An array that remembers how it was computed.
 
@@ -199,36 +220,48 @@ class Tensor:
 
         if method != "__call__" or options or ufunc.__name__ not in registry:
             return NotImplemented
+        if ufunc is np.matmul:  # also of vectors
+            x, y = inputs
+            return x @ y if isinstance(x, Tensor) else y.__rmatmul__(x)
         return registry[ufunc.__name__].call(*inputs)
 
     # --- in place -----------------------------------------------------------------------------------------------------
 
     def __setitem__(self, index: Any, value: Any) -> None:
+        from .primitive import registry
+
         index = unwrap_index(index)
-        if self._must_record(value):
-            from .primitive import registry
 
-            changed = registry["set_item"].call(self, value, index)
-            self.data, self.node = changed.data, changed.node
-        else:
-            self.data[index] = value.data if isinstance(value, Tensor) else value
-            inplace.stamp(self.data)
+        def write(array: Any, value: Any) -> Any:
+            array[index] = value
+            return array
 
-    def _update(self, operator: Callable[[Any, Any], Any], result: Callable[[], Tensor], value: Any) -> Tensor:
-        """``self op= value``: in place where nothing is recorded, otherwise this name gets the recorded result."""
+        self._update(write, registry["set_item"].call, value, index)
+
+    def _update(self, write: Callable[[Any, Any], Any], op: Any, value: Any, *params: Any) -> Tensor:
+        """Change this tensor as ``op`` says: in place where nothing is recorded, otherwise it stands for the result."""
+        raw = value.data if isinstance(value, Tensor) else value
+        if backend.is_array(type(raw)) and not isinstance(raw, np.generic):
+            there = backend.of(raw).device_of(raw)
+            if there != self.device:
+                raise DeviceError(
+                    f"in place: tensor on {self.device!r}, value on {there!r} → move it with .to({self.device!r})"
+                )
         if self._must_record(value):
-            changed = result()
-            self.data, self.node = changed.data, changed.node
-        else:
-            raw = value.data if isinstance(value, Tensor) else value
-            shape = getattr(raw, "shape", ())
-            if shape not in ((), self.shape) and np.broadcast_shapes(self.shape, shape) != self.shape:
+            changed = op(self, value, *params)
+            if changed.shape != self.shape:
                 raise ShapeError(
-                    f"in place: value has shape {raw.shape} but the tensor {self.shape} "
+                    f"in place: value has shape {np.shape(value)} but the tensor {self.shape} "
                     "→ the value must broadcast to the tensor"
                 )
-            self.data = operator(self.data, raw)
-            inplace.stamp(self.data)
+            changed = changed if changed.dtype == self.dtype else changed.astype(self.dtype)
+            self.data, self.node = changed.data, changed.node
+            return self
+        try:
+            self.data = write(self.data, raw)
+        except Exception as error:
+            raise op.op.explain(error, (self.data, raw), params) from error
+        inplace.stamp(self.data)
         return self
 
     def _must_record(self, value: Any) -> bool:
@@ -239,6 +272,10 @@ class Tensor:
             raise GraphError(
                 f"in place: this leaf of shape {self.shape} requires gradients, and writing to it cannot be recorded → "
                 "write inside `with no_grad():`, or compute a new tensor"
+            )
+        if self.dtype.kind != "f":
+            raise DTypeError(
+                f"in place: value requires gradients but the tensor is {self.dtype}, which has none → .to('float32')"
             )
         return True
 
@@ -258,11 +295,6 @@ class Tensor:
         if self.ndim == 0:
             raise ShapeError("len: tensor has no axes → use .size")
         return self.shape[0]
-
-    def __iter__(self) -> Iterator[Tensor]:
-        if self.ndim == 0:
-            raise ShapeError("iteration: tensor has no axes → use .item()")
-        return (self[i] for i in range(len(self)))
 
     def __bool__(self) -> bool:
         return bool(self.item())
@@ -324,6 +356,7 @@ class Tensor:
     __xor__: ClassVar[Callable[..., Tensor]]
     __invert__: ClassVar[Callable[..., Tensor]]
     __getitem__: ClassVar[Callable[..., Tensor]]
+    __iter__: ClassVar[Callable[..., Iterator[Tensor]]]
 
     if TYPE_CHECKING:
         T: Tensor

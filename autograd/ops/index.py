@@ -7,7 +7,7 @@ from typing import Any
 from .. import backend
 from ..config import switches
 from ..core.primitive import REQUIRED, primitive
-from ..core.tensor import Tensor, unwrap_index
+from ..core.tensor import Tensor, operand, unwrap_index
 from ..errors import DTypeError, IndexingError
 
 
@@ -127,6 +127,7 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Any:
     >>> autograd.take(autograd.tensor([10.0, 20.0, 30.0]), [2, 0])
     tensor([30., 10.])
     """
+    x = operand("take", "x", x)
     if axis is None:
         return getitem(x.reshape((-1,)), indices if not isinstance(indices, tuple) else list(indices))
     return getitem(x, (*[slice(None)] * (axis % len(x.shape)), indices))

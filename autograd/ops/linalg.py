@@ -19,6 +19,7 @@ from typing import Any
 
 from ..core.composite import composite
 from ..core.primitive import Operation, primitive
+from ..core.tensor import operand
 from ..errors import DomainError
 from .arithmetic import absolute, where
 from .index import getitem
@@ -84,6 +85,7 @@ def solve(a: Any, b: Any) -> Any:
     >>> solve(autograd.tensor([[2.0, 0.0], [1.0, 4.0]]), autograd.tensor([2.0, 3.0]))
     tensor([1. , 0.5])
     """
+    a, b = operand("solve", "a", a), operand("solve", "b", b)
     if len(b.shape) != 1:
         return _solve(a, b)
     return getitem(_solve(a, reshape(b, (-1, 1))), (..., 0))
@@ -280,6 +282,7 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
     >>> autograd.grad(norm)(autograd.zeros(2))
     tensor([0., 0.])
     """
+    x = operand("norm", "x", x)
     vectors = isinstance(axis, int) or (axis is None and len(x.shape) == 1)
     if ord is None or (ord == 2 if vectors else ord == "fro"):
         return _norm(x, axis, keepdims)

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..core.composite import composite
 from ..core.primitive import REQUIRED, primitive
+from ..core.tensor import operand
 from ..errors import ShapeError
 from .arithmetic import multiply
 from .shape import broadcast_to, diagonal, reshape, transpose
@@ -34,6 +35,7 @@ def matmul(x: Any, y: Any) -> Any:
     >>> autograd.matmul(autograd.tensor([[1.0, 2.0]]), autograd.tensor([3.0, 4.0]))
     tensor([11.])
     """
+    x, y = operand("matmul", "x", x), operand("matmul", "y", y)
     x_ndim, y_ndim = len(x.shape), len(y.shape)
     if x_ndim >= 2 and y_ndim >= 2:
         return _matmul(x, y)
@@ -55,6 +57,7 @@ def dot(x: Any, y: Any) -> Any:
     >>> autograd.dot(autograd.tensor([1.0, 2.0]), autograd.tensor([3.0, 4.0]))
     tensor(11.)
     """
+    x, y = operand("dot", "x", x), operand("dot", "y", y)
     if not len(x.shape) or not len(y.shape):
         return multiply(x, y)
     return matmul(x, y) if len(y.shape) <= 2 else tensordot(x, y, ((-1,), (-2,)))
@@ -150,6 +153,7 @@ def einsum(subscripts: str, *operands: Any) -> Any:
         raise ShapeError(
             f"einsum: {subscripts!r} names {len(terms)} operands but {len(operands)} are given → name each"
         )
+    operands = tuple([operand("einsum", f"operand {i}", x) for i, x in enumerate(operands)])
     if not arrow:
         single = sorted(c for c in set(inputs) - set(",.") if inputs.replace(",", "").count(c) == 1)
         output = ("..." if "..." in inputs else "") + "".join(single)
@@ -167,7 +171,6 @@ def einsum(subscripts: str, *operands: Any) -> Any:
                 "→ one letter per axis"
             )
         written.append(term.replace("...", "".join(spare[width - own : width])))
-    operands = tuple(operands)
     for i, term in enumerate(written):
         while len(set(term)) < len(term):  # a repeated letter takes the diagonal
             c = next(c for c in term if term.count(c) > 1)
@@ -188,5 +191,8 @@ def kron(x: Any, y: Any) -> Any:
     tensor([[1., 2.],
             [1., 2.]])
     """
+    x, y = operand("kron", "x", x), operand("kron", "y", y)
+    if len(x.shape) != 2 or len(y.shape) != 2:
+        raise ShapeError(f"kron: x has shape {x.shape} and y {y.shape} but matrices are needed → reshape them")
     (m, n), (p, q) = x.shape, y.shape
     return reshape(multiply(reshape(x, (m, 1, n, 1)), reshape(y, (1, p, 1, q))), (m * p, n * q))

@@ -7,7 +7,7 @@ from typing import Any
 from .. import backend
 from ..core.composite import composite
 from ..core.primitive import elementwise
-from ..core.tensor import Tensor
+from ..core.tensor import Tensor, operand
 from ..errors import DomainError, ShapeError
 from ..random import Generator, bernoulli
 from .arithmetic import square, where
@@ -110,7 +110,7 @@ def cross_entropy(
     >>> autograd.cross_entropy(autograd.tensor([[0.0, 0.0]]), autograd.tensor([1]))
     tensor([0.6931472])
     """
-    target = target if isinstance(target, Tensor) else Tensor(target)
+    x, target = operand("cross_entropy", "x", x), target if isinstance(target, Tensor) else Tensor(target)
     if target.dtype.kind == "f":
         if target.shape != x.shape:
             raise ShapeError(

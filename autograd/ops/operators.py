@@ -6,9 +6,7 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
-from ..core.tensor import Tensor
+from ..core.tensor import Tensor, element_type
 from ..errors import DTypeError
 from . import arithmetic as a
 from . import device, exponential, index, reduce, shape
@@ -18,14 +16,6 @@ from .normalize import log_softmax, softmax
 
 def _swapped(op: Callable[..., Any]) -> Callable[[Any, Any], Any]:
     return lambda self, other: op(other, self)
-
-
-def _matmul(self: Tensor, other: Any) -> Any:
-    return matmul(self, other if isinstance(other, Tensor) else Tensor(other))
-
-
-def _rmatmul(self: Tensor, other: Any) -> Any:
-    return matmul(Tensor(other), self)
 
 
 def _power(self: Tensor, exponent: Any) -> Any:
@@ -40,7 +30,7 @@ def _power(self: Tensor, exponent: Any) -> Any:
 
 def _in_place(op: Callable[[Any, Any], Any], recorded: Callable[..., Any]) -> Callable[[Tensor, Any], Tensor]:
     def update(self: Tensor, other: Any) -> Tensor:
-        return self._update(op, lambda: recorded(self, other), other)
+        return self._update(op, recorded, other)
 
     return update
 
@@ -51,7 +41,7 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "__truediv__": a.divide, "__rtruediv__": _swapped(a.divide),
     "__floordiv__": a.floor_divide, "__rfloordiv__": _swapped(a.floor_divide),
     "__mod__": a.remainder, "__rmod__": _swapped(a.remainder),
-    "__pow__": _power, "__rpow__": _swapped(a.power), "__matmul__": _matmul, "__rmatmul__": _rmatmul,
+    "__pow__": _power, "__rpow__": _swapped(a.power), "__matmul__": matmul, "__rmatmul__": _swapped(matmul),
     "__neg__": a.negative, "__pos__": a.positive, "__abs__": a.absolute,
     "__round__": lambda self, n=0: a.round_(self, n or 0),
     "__eq__": a.equal, "__ne__": a.not_equal,
@@ -61,6 +51,9 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "__xor__": a.bitwise_xor, "__rxor__": _swapped(a.bitwise_xor), "__invert__": a.invert,
     "__iadd__": _in_place(operator.iadd, a.add), "__isub__": _in_place(operator.isub, a.subtract),
     "__imul__": _in_place(operator.imul, a.multiply), "__itruediv__": _in_place(operator.itruediv, a.divide),
+    "__ifloordiv__": _in_place(operator.ifloordiv, a.floor_divide), "__imod__": _in_place(operator.imod, a.remainder),
+    "__ipow__": _in_place(operator.ipow, a.power), "__iand__": _in_place(operator.iand, a.bitwise_and),
+    "__ior__": _in_place(operator.ior, a.bitwise_or), "__ixor__": _in_place(operator.ixor, a.bitwise_xor),
     "__getitem__": index.getitem, "__iter__": lambda self: iter(shape.unstack(self)),
 }  # fmt: skip
 
@@ -81,8 +74,8 @@ def _to(self: Tensor, target: Any) -> Any:
     if name is not None and name.partition(":")[0] in ("cpu", "cuda", "strict"):
         return self if name == self.device else device.to_device(self, name)
     try:
-        wanted = np.dtype(target)
-    except TypeError as error:
+        wanted = element_type("to", target)
+    except DTypeError as error:
         raise DTypeError(
             f"to: target is {target!r} → give a device such as 'cuda' or a type such as 'float64'"
         ) from error
@@ -98,7 +91,7 @@ METHODS: dict[str, Callable[..., Any]] = {
     "squeeze": shape.squeeze, "unsqueeze": shape.expand_dims, "flatten": shape.flatten,
     "ravel": lambda self: shape.reshape(self, (-1,)),
     "repeat": shape.repeat, "astype": shape.astype, "copy": shape.copy, "clone": shape.copy, "diagonal": shape.diagonal,
-    "take": index.take, "gather": index.gather, "dot": dot, "matmul": _matmul,
+    "take": index.take, "gather": index.gather, "dot": dot, "matmul": matmul,
     "exp": exponential.exp, "log": exponential.log, "sqrt": a.sqrt, "square": a.square, "abs": a.absolute,
     "tanh": exponential.tanh, "sin": exponential.sin, "cos": exponential.cos, "clip": a.clip, "round": a.round_,
     "pow": _power, "softmax": softmax, "log_softmax": log_softmax,

@@ -6,12 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from ..core.composite import composite
 from ..core.primitive import REQUIRED, primitive
-from ..core.tensor import Tensor
-from ..errors import DTypeError, ShapeError
+from ..core.tensor import Tensor, element_type
+from ..errors import ShapeError
 from .index import getitem
 
 reshape = primitive(
@@ -93,13 +91,9 @@ copy = primitive(
 
 def astype(x: Any, dtype: Any) -> Any:
     """The elements converted to ``dtype``; only floating types pass gradients on."""
-    if isinstance(x, Tensor) and x.node is not None:
-        try:
-            kind = np.dtype(dtype).kind
-        except TypeError as error:
-            raise DTypeError(f"astype: dtype is {dtype!r}: {error} → give a NumPy type such as 'float32'") from error
-        if kind != "f":
-            x = x.detach()
+    dtype = element_type("astype", dtype)
+    if isinstance(x, Tensor) and dtype.kind != "f":
+        x = x.detach()
     return cast(x, dtype)
 
 

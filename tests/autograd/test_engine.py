@@ -296,7 +296,7 @@ def test_a_recorded_write_is_part_of_the_graph() -> None:
         w[0] = 3.0
     with pytest.raises(GraphError, match="in place: this leaf"):
         w += 1.0
-    with pytest.raises(ShapeError, match="in place: value has shape"):
+    with pytest.raises(ShapeError, match=r"add: .*shape \(2,\)"):
         c = tensor([1.0, 2.0])
         c += np.ones((2, 2))
 

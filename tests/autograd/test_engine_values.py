@@ -260,7 +260,7 @@ def test_what_a_rule_returns_without_making_it_is_copied() -> None:
 
 def test_a_gradient_of_the_wrong_shape_names_its_rule() -> None:
     short = autograd.primitive("short_t", "x", forward=lambda x: x * 1, vjp={"x": lambda g: g[:1]})
-    with pytest.raises(ShapeError, match=r"short_t: its rule gave a gradient of shape \(1,\) for an input of \(2,\) → "):
+    with pytest.raises(ShapeError, match=r"short_t: its rule gave .* of shape \(1,\) for an input of \(2,\) → "):
         short(Tensor(np.ones(2), requires_grad=True)).sum().backward()
 
 

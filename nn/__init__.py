@@ -6,7 +6,7 @@
 (5, 2)
 """
 
-from nn import data, init, optim, schedule
+from nn import data, init, metrics, optim, schedule
 from nn.activation import (
     CELU,
     ELU,
@@ -127,6 +127,7 @@ __all__ = [
     "data",
     "init",
     "load",
+    "metrics",
     "optim",
     "save",
     "schedule",

@@ -1,4 +1,4 @@
-"""What a long computation asks of the process: Ctrl-C at safe places only, and a quiet garbage collector."""
+"""What a computation asks of its surroundings: Ctrl-C at safe places only, a quiet collector, a model at rest."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+import autograd
+from nn.module import Module
 
 
 @contextmanager
@@ -57,3 +60,25 @@ def quiet_collector() -> Iterator[None]:
         gc.set_threshold(*thresholds)
         if not frozen:
             gc.unfreeze()
+
+
+@contextmanager
+def evaluating(model: Module) -> Iterator[None]:
+    """Put a model into evaluation mode and record nothing; afterwards every module has the mode that it had.
+
+    >>> from nn import Dropout, Sequential
+    >>> model = Sequential(Dropout(), Dropout().eval())
+    >>> with evaluating(model):
+    ...     print(model[0].training)
+    False
+    >>> [layer.training for layer in model]
+    [True, False]
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with autograd.no_grad():
+            yield
+    finally:
+        for module, mode in modes:
+            module.training = mode

@@ -18,6 +18,7 @@ from nn.linear import Identity, Linear
 from nn.module import Module
 from nn.norm import BatchNorm, LocalResponseNorm
 from nn.pooling import AvgPool, MaxPool
+from nn.session import evaluating
 
 Shape = tuple[int, ...]
 
@@ -192,18 +193,15 @@ class _Recorder:
                 self.fields[id(x)] = (x, Field(ones, ones))
 
     def run(self) -> Summary:
-        modes = [(module, module.training) for module in self.model.modules()]
         handles = []
         for path, module in self.model.named_modules():
             handles += [module.register_forward_pre_hook(self._enter), module.register_forward_hook(self._leave(path))]
         try:
-            with autograd.no_grad():
-                self.model.eval()(*self.inputs)
+            with evaluating(self.model):
+                self.model(*self.inputs)
         finally:
             for handle in handles:
                 handle.remove()
-            for module, mode in modes:
-                module.training = mode
         trainable = sum(p.size for p in self.model.parameters() if p.requires_grad)
         weights, biases = (sum(getattr(row, name) for row in self.rows) for name in ("weights", "biases"))
         return Summary(self.rows, weights, biases, trainable, sum(row.multiply_adds for row in self.rows))

@@ -21,7 +21,7 @@ from nn.optim import Optimizer, clip_grad_norm_, clip_grad_value_
 from nn.progress import Progress
 from nn.schedule import LRScheduler, OneCycleLR, ReduceLROnPlateau
 from nn.serialize import StrPath, load, save
-from nn.session import interruptible, quiet_collector
+from nn.session import evaluating, interruptible, quiet_collector
 
 Check = Callable[[], None]
 
@@ -242,7 +242,7 @@ class Trainer:
 
     def _evaluate(self, loader: Iterable[Any], check: Check) -> dict[str, float]:
         averages = Averages()
-        with self._evaluating():
+        with evaluating(self.model):
             for batch in loader:
                 _, samples, values = self._measure(batch)
                 averages.add(samples, values)
@@ -253,7 +253,7 @@ class Trainer:
 
     def predict(self, loader: Iterable[Any]) -> Tensor:
         """The model's outputs for all samples of a loader, `N …`, on the CPU; targets, if any, are not looked at."""
-        with self._evaluating():
+        with evaluating(self.model):
             outputs = []
             for batch in loader:
                 inputs = batch[0] if isinstance(batch, (tuple, list)) else batch
@@ -261,16 +261,6 @@ class Trainer:
             if not outputs:
                 raise _no_batches("predict")
             return autograd.concatenate(outputs)
-
-    @contextmanager
-    def _evaluating(self) -> Iterator[None]:
-        training = self.model.training
-        self.model.eval()
-        try:
-            with autograd.no_grad():
-                yield
-        finally:
-            self.model.train(training)
 
     # ---------------------------------------------------------------- checkpoints
 

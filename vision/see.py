@@ -13,7 +13,8 @@ import numpy as np
 
 import autograd
 import nn
-from autograd.errors import AutogradError, ShapeError
+from autograd.errors import AutogradError, DomainError, ShapeError
+from nn.session import evaluating
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,6 +41,8 @@ def learning_curve(history: Mapping[str, Sequence[float]]) -> Figure:
     `history`: lists by name as `nn.Trainer` keeps them, with `valid_` in front of what was measured in validation.
     """
     names = [n for n in ("loss", "accuracy") if n in history]
+    if not names or "epoch" not in history:
+        raise DomainError(f"learning_curve: history has {list(history)}, expected epoch, loss → give trainer.history")
     figure, axes = grid(1, len(names), 5 * len(names), 3.6)
     for ax, name in zip(axes[0], names, strict=True):
         epochs = history["epoch"]
@@ -90,6 +93,10 @@ def mistakes(images: np.ndarray, labels: Any, scores: np.ndarray, classes: Seque
     `images` are `N H W` or `N H W C`; `scores` the network's outputs `N classes`, before softmax.
     """
     labels = np.asarray(labels)
+    if not len(images) == len(labels) == len(scores):
+        raise ShapeError(
+            f"mistakes: {len(images)} images, {len(labels)} labels, {len(scores)} scores → give as many of each"
+        )
     probabilities = autograd.softmax(autograd.tensor(scores, dtype="float64"), axis=1).numpy()
     predicted = probabilities.argmax(axis=1)
     wrong = np.flatnonzero(predicted != labels)
@@ -130,13 +137,10 @@ def activations(model: nn.Module, image: Any, most: int = 32) -> dict[str, Figur
         if isinstance(module, nn.Conv2d):
             note = lambda _m, _inputs, out, path=path: outputs.__setitem__(path, out.detach().cpu().numpy()[0])  # noqa: E731
             handles.append(module.register_forward_hook(note))
-    training = model.training
-    model.eval()
     try:
-        with autograd.no_grad():
+        with evaluating(model):
             model(image)
     finally:
-        model.train(training)
         for handle in handles:
             handle.remove()
     return {

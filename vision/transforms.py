@@ -32,14 +32,14 @@ class Transform(Protocol):
 
 
 class Compose:
-    """Transforms one after another, all drawing from the same generator.
+    """Transforms one after another, given singly or as a list, all drawing from the same generator.
 
     >>> Compose(ToFloat(), Pad(2))(np.zeros((5, 28, 28), np.uint8)).shape
     (5, 1, 32, 32)
     """
 
-    def __init__(self, *transforms: Transform) -> None:
-        self.transforms = transforms
+    def __init__(self, *transforms: Transform | Sequence[Transform]) -> None:
+        self.transforms = [one for given in transforms for one in (given if isinstance(given, Sequence) else [given])]
 
     def __call__(self, images: Images, rng: Generator | None = None) -> Images:
         for transform in self.transforms:

@@ -351,6 +351,9 @@ def test_evaluating_leaves_the_modes_and_the_model_as_they_were():
     assert run.model.training
     run.evaluate(loaders()[1])
     assert run.model.training and before == {k: t.numpy().tobytes() for k, t in run.model.state_dict().items()}
+    run.model[1].eval()
+    run.predict(loaders()[1])
+    assert [layer.training for layer in run.model[:3]] == [True, False, True]
 
 
 def test_training_on_the_strict_device(tmp_path):

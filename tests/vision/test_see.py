@@ -7,7 +7,7 @@ import pytest
 
 import autograd
 import nn
-from autograd.errors import ShapeError
+from autograd.errors import DomainError, ShapeError
 from vision import see
 
 pytest.importorskip("matplotlib", reason="matplotlib is not installed")
@@ -57,6 +57,13 @@ def test_filters_share_a_scale():
     assert "64 of 70 filters 5×5" in figure.get_suptitle()
     with pytest.raises(ShapeError, match=r"has shape \(2, 3\) but 4 axes"):
         see.filters(np.zeros((2, 3)))
+
+
+def test_what_does_not_fit_is_refused():
+    with pytest.raises(ShapeError, match="4 images, 2 labels, 4 scores"):
+        see.mistakes(np.zeros((4, 5, 5)), [0, 1], np.zeros((4, 3)), ("a", "b", "c"))
+    with pytest.raises(DomainError, match=r"give trainer\.history"):
+        see.learning_curve({})
 
 
 def test_activations_of_every_convolution_by_path():

@@ -253,6 +253,7 @@ def test_bad_input(call: Callable[[], object], error: type[Exception], says: str
 
 
 def test_repr_shows_the_parameters() -> None:
+    assert repr(transforms.Compose([transforms.ToFloat()])) == "Compose(ToFloat(channels_first=False))"
     assert repr(transforms.Compose(transforms.ToFloat(), transforms.RandomCrop(28, padding=2))) == (
         "Compose(ToFloat(channels_first=False), RandomCrop(size=(28, 28), padding=2, fill=0))"
     )

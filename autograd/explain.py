@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
 from . import backend, kernels
 from .config import switches
 from .core.tensor import Tensor
+from .errors import DTypeError
 
 
 def explain(op: Callable[..., Any], *args: Any, **params: Any) -> str:
     """Say which kernel serves ``op(*args, **params)``, what the others said, and where the definition stands.
 
+    Raises:
+        DTypeError: if ``op`` is not a declared operation.
+
     >>> import autograd
     >>> print(explain(autograd.exp, autograd.tensor([1.0])))
     exp on cpu (ndarray): the array library's own exp
     """
-    import inspect
-
-    declared = op.op  # type: ignore[attr-defined]
+    declared = getattr(op, "op", None)
+    if declared is None:
+        raise DTypeError(
+            f"explain: {getattr(op, '__name__', op)!s} is not a declared operation → give one of those it is made of"
+        )
     bound = inspect.signature(op).bind(*args, **params)
     bound.apply_defaults()
     names = [o.name for o in declared.contract.inputs]
@@ -27,7 +34,7 @@ def explain(op: Callable[..., Any], *args: Any, **params: Any) -> str:
     arrays = [x.data if isinstance(x, Tensor) else x for x in given]
     known = [a for a in arrays if backend.is_array(type(a))]
     kind = type(known[0]) if known else backend.by_name("cpu").array_type
-    values = [v for n, v in bound.arguments.items() if n not in names]
+    values = [bound.arguments[n] for n in declared.params]
     if getattr(declared, "prepare", None):
         values = list(declared.prepare(*(arrays if not declared.contract.variadic else [arrays]), *values))
     spec = kernels.Spec(
@@ -44,10 +51,6 @@ def explain(op: Callable[..., Any], *args: Any, **params: Any) -> str:
         chosen = f"the array library's own {forward}"
     else:
         source = forward or declared.definition
-        chosen = (
-            f"the reference {source.__module__}.{source.__qualname__}"
-            if forward
-            else f"the definition {source.__module__}.{source.__qualname__}"
-        )
+        chosen = f"the {'reference' if forward else 'definition'} {source.__module__}.{source.__qualname__}"
     where = backend.of(known[0]).device_of(known[0]) if known else "cpu"
     return "\n".join([f"{declared.name} on {where} ({kind.__name__}): {chosen}", *[f"  {s}" for s in said]])

@@ -119,6 +119,6 @@ def bernoulli(p: float, shape: tuple[int, ...], like: Any, generator: Generator 
     """An array of the type of ``like`` that is 1/p with probability p and 0 otherwise."""
     draws = (generator or _default).numpy.random(shape, dtype=np.float32)
     scale = 1 / p if p else 0.0
-    mask = np.multiply(draws < p, scale, dtype=like.dtype)
+    mask = np.multiply(draws < p, scale, dtype=like.dtype.newbyteorder("="))
     home = backend.of(like)
     return home.from_host(mask, home.device_of(like))

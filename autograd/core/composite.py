@@ -15,7 +15,7 @@ from ..config import switches, use_kernels
 from ..errors import AutogradError
 from .contract import Contract
 from .node import Node
-from .primitive import elementwise
+from .primitive import check_name, elementwise
 from .scope import enable_grad, next_seq, scope, state
 from .sweep import make, sweep
 from .tensor import Tensor, as_array, operand
@@ -137,6 +137,8 @@ def composite(
 
     def declare(definition: Callable[..., Any]) -> Callable[..., Tensor]:
         declared = Composite(definition, contract, label, source, cases, domain)
+        known, module = composites.get(declared.name), definition.__module__
+        check_name("composite", declared.name, module, known.definition.__module__ if known else module)
         composites[declared.name] = declared
         count = len(declared.inputs)
 

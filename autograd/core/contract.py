@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..errors import ShapeError
+from ..errors import AutogradError, ShapeError
 
 Shape = tuple[int, ...]
 
@@ -61,6 +61,11 @@ def _operands(text: str, default: str) -> tuple[Operand, ...]:
         if not colon and not re.fullmatch(r"\*?[a-z]\w*", part):  # an output may give its dimensions only
             name, dims, colon = default, part, ":"
         tokens = tuple(t for t in dims.split() if t != "()")
+        wrong = [t for t in tokens if not re.fullmatch(r"\.\.\.|\d+|[A-Za-z]\w*([/*]\w+)?", t)]
+        if wrong or not re.fullmatch(r"\*?[A-Za-z_]\w*", name.strip()):
+            raise AutogradError(
+                f"contract: {part!r} is not understood → write a name, then dimensions such as 'x: ... M C/groups 3'"
+            )
         parsed.append(Operand(name.strip().lstrip("*"), tokens if colon else None, name.strip().startswith("*")))
     return tuple(parsed)
 

@@ -7,6 +7,7 @@ diagrams and error messages need, and return the function that users call.
 from __future__ import annotations
 
 import functools
+import keyword
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -173,7 +174,7 @@ def primitive(
         doc: one line and the formula.
 
     Raises:
-        AutogradError: if the name is taken or a rule names something that the operation does not have.
+        AutogradError: if another module has taken the name or a rule names something that the operation does not have.
 
     >>> import autograd
     >>> cube = primitive("cube_example", "x", forward=lambda x: x**3, vjp={"x": lambda g, x: 3 * g * x**2})
@@ -183,8 +184,8 @@ def primitive(
     parsed = Contract.parse(contract)
     params = dict(params or {})
     rules = dict(vjp or {})
-    if name in registry and registry[name].source != source:
-        raise AutogradError(f"primitive: {name!r} is declared already → choose another name")
+    module = sys._getframe(2 if _deriv is not None else 1).f_globals["__name__"]
+    check_name("primitive", name, module, registry[name].call.__module__ if name in registry else module)
     inputs = {o.name for o in parsed.inputs}
     outputs = {o.name: i for i, o in enumerate(parsed.outputs)} if parsed.several_outputs else {}
     known = inputs | set(params) | {f"{x}_shape" for x in inputs} | (set(outputs) or {"out"})
@@ -204,10 +205,18 @@ def primitive(
     registry[name] = op
     function = op.call
     function.op = op  # type: ignore[attr-defined]
-    function.__module__ = sys._getframe(2 if _deriv is not None else 1).f_globals["__name__"]
+    function.__module__ = module
     function.__qualname__ = name
     function.__doc__ = _docstring(op)
     return function
+
+
+def check_name(what: str, name: str, module: str, taken_by: str) -> None:
+    """Refuse a name that another module has; its own may declare it again, as a notebook runs a cell twice."""
+    if not name.isidentifier() or keyword.iskeyword(name):
+        raise AutogradError(f"{what}: {name!r} cannot be the name of a function → use letters, digits and _")
+    if module != taken_by:
+        raise AutogradError(f"{what}: {name!r} is declared already, in {taken_by} → choose another name")
 
 
 def elementwise(

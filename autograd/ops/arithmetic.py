@@ -22,8 +22,15 @@ multiply = elementwise(
     "multiply", "x, y", forward="multiply", deriv={"x": lambda y: y, "y": lambda x: x}, label="×",
     linear_in=("x", "y"), doc="Product, x·y.",
 )  # fmt: skip
+
+
+def _inverse(y: Any) -> Any:
+    """1 / y, infinite where y = 0 also if y is a Python number."""
+    return math.copysign(INF, y) if isinstance(y, (int, float)) and y == 0 else 1 / y
+
+
 divide = elementwise(
-    "divide", "x, y", forward="divide", deriv={"x": lambda y: 1 / y, "y": lambda out, y: -out / y}, label="÷",
+    "divide", "x, y", forward="divide", deriv={"x": _inverse, "y": lambda out, y: -out / y}, label="÷",
     linear_in=("x",), domain={"y": (0.3, INF)}, doc="Quotient, x / y.",
 )  # fmt: skip
 negative = elementwise("negative", "x", forward="negative", deriv={"x": -1}, label="−", doc="Negation, −x.")

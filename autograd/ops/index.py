@@ -81,7 +81,19 @@ def _along(xp: Any, index: Any, axis: int) -> tuple[Any, ...]:
     )
 
 
-def _axis_of(x: Any, index: Any, axis: int) -> tuple[int]:
+def axis_of(op: str, axis: Any, x: Any) -> int:
+    """Return the number of an axis of ``x``, counted from 0."""
+    ndim = len(x.shape)
+    if not hasattr(axis, "__index__") or not -ndim <= axis < ndim:
+        raise IndexingError(
+            f"{op}: axis is {axis!r} but x has shape {tuple(x.shape)} → give an integer from {-ndim} to {ndim - 1}"
+            if ndim
+            else f"{op}: x has shape () and so no axis {axis!r} → reshape it"
+        )
+    return int(axis) % ndim
+
+
+def _gather_axis(x: Any, index: Any, axis: int) -> tuple[int]:
     if getattr(getattr(index, "dtype", None), "kind", "") not in "iu":
         raise DTypeError(
             f"gather: index has type {getattr(index, 'dtype', type(index).__name__)} but integers are needed "
@@ -97,7 +109,7 @@ def _axis_of(x: Any, index: Any, axis: int) -> tuple[int]:
 
 gather = primitive(
     "gather", "x, index", forward=lambda xp, x, index, axis: x[_along(xp, index, axis)], params={"axis": REQUIRED},
-    prepare=_axis_of, domain={"index": "index"}, linear_in=("x",),
+    prepare=_gather_axis, domain={"index": "index"}, linear_in=("x",),
     vjp={"x": lambda g, x_shape, index, axis: scatter_add(g, index, x_shape, axis)},
     cases=({"axis": 0, "x": (3, 2), "index": (4, 2)}, {"axis": -1, "x": (2, 3), "index": (2, 2)}),
     doc="out[i, j] = x[i, index[i, j]] for axis 1, and alike for others (NumPy's take_along_axis, PyTorch's gather).",
@@ -130,7 +142,7 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Any:
     x = operand("take", "x", x)
     if axis is None:
         return getitem(x.reshape((-1,)), indices if not isinstance(indices, tuple) else list(indices))
-    return getitem(x, (*[slice(None)] * (axis % len(x.shape)), indices))
+    return getitem(x, (*[slice(None)] * axis_of("take", axis, x), indices))
 
 
 def one_hot(indices: Any, classes: int, dtype: Any = None) -> Tensor:

@@ -10,6 +10,7 @@ from ..core.primitive import REQUIRED, primitive
 from ..core.tensor import operand
 from ..errors import ShapeError
 from .arithmetic import multiply
+from .index import axis_of
 from .shape import broadcast_to, diagonal, reshape, transpose
 
 
@@ -48,6 +49,9 @@ def matmul(x: Any, y: Any) -> Any:
     return reshape(out, shape)
 
 
+matmul.op = _matmul.op  # type: ignore[attr-defined]
+
+
 def dot(x: Any, y: Any) -> Any:
     """NumPy's dot: the inner product of vectors, the matrix product of matrices, x·y with a scalar.
 
@@ -83,7 +87,7 @@ def tensordot(x: Any, y: Any, axes: Any = 2) -> Any:
     if isinstance(axes, int):
         axes = (tuple(range(len(x.shape) - axes, len(x.shape))), tuple(range(axes)))
     ax, ay = (
-        tuple(a % len(t.shape) for a in ((axis,) if isinstance(axis, int) else axis))
+        tuple(axis_of("tensordot", a, t) for a in ((axis,) if isinstance(axis, int) else axis))
         for t, axis in zip((x, y), axes, strict=True)
     )
     if [x.shape[a] for a in ax] != [y.shape[a] for a in ay]:

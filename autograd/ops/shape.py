@@ -10,7 +10,7 @@ from ..core.composite import composite
 from ..core.primitive import REQUIRED, primitive
 from ..core.tensor import Tensor, element_type
 from ..errors import ShapeError
-from .index import getitem
+from .index import axis_of, getitem
 
 reshape = primitive(
     "reshape", "x", forward=lambda x, shape: x.reshape(shape), params={"shape": REQUIRED}, linear_in=("x",),
@@ -176,7 +176,7 @@ def repeat(x: Any, repeats: int, axis: int | None = None) -> Any:
     """Every element ``repeats`` times in a row, along an axis (of the flattened array if None)."""
     if axis is None:
         x, axis = reshape(x, (-1,)), 0
-    at = axis % len(x.shape) + 1
+    at = axis_of("repeat", axis, x) + 1
     wide = expand_dims(x, at)
     shape = (*wide.shape[:at], repeats, *wide.shape[at + 1 :])
     return reshape(broadcast_to(wide, shape), (*x.shape[: at - 1], x.shape[at - 1] * repeats, *x.shape[at:]))
@@ -196,26 +196,26 @@ def tile(x: Any, reps: int | tuple[int, ...]) -> Any:
 @composite("x", cases=({"source": 0, "destination": -1, "x": (2, 3, 4)},))
 def moveaxis(x: Any, source: int, destination: int) -> Any:
     """One axis moved to another place; the others keep their order."""
-    axes = [i for i in range(len(x.shape)) if i != source % len(x.shape)]
-    axes.insert(destination % len(x.shape), source % len(x.shape))
+    source, destination = axis_of("moveaxis", source, x), axis_of("moveaxis", destination, x)
+    axes = [i for i in range(len(x.shape)) if i != source]
+    axes.insert(destination, source)
     return transpose(x, tuple(axes))
 
 
 @composite("x", cases=({"x": (2, 3, 2)}, {"start_axis": 1, "x": (2, 3, 2)}))
 def flatten(x: Any, start_axis: int = 0, end_axis: int = -1) -> Any:
     """The axes from ``start_axis`` to ``end_axis`` made one."""
-    ndim = max(len(x.shape), 1)
-    start, end = start_axis % ndim, end_axis % ndim
-    shape = tuple(x.shape) or (1,)
+    if not len(x.shape):
+        return reshape(x, (1,))
+    shape, start, end = x.shape, axis_of("flatten", start_axis, x), axis_of("flatten", end_axis, x)
     return reshape(x, (*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :]))
 
 
 @composite("x: ... M N", cases=({}, {"offset": 1, "M": 3, "N": 3}))
 def diagonal(x: Any, offset: int = 0, axis1: int = -2, axis2: int = -1) -> Any:
     """The elements x[i, i + offset] of the matrices in the two axes, as the last axis."""
-    ndim = len(x.shape)
-    rest = [i for i in range(ndim) if i not in (axis1 % ndim, axis2 % ndim)]
-    matrices = transpose(x, (*rest, axis1 % ndim, axis2 % ndim))
+    axes = axis_of("diagonal", axis1, x), axis_of("diagonal", axis2, x)
+    matrices = transpose(x, (*[i for i in range(len(x.shape)) if i not in axes], *axes))
     rows, columns = matrices.shape[-2:]
     first = max(-offset, 0)
     length = max(min(rows - first, columns - max(offset, 0)), 0)

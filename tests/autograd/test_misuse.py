@@ -114,3 +114,64 @@ def test_types_that_are_none_are_refused(dtype: Any) -> None:
         for make in (lambda d: tensor([1.0], dtype=d), lambda d: autograd.zeros(2, dtype=d)):
             with pytest.raises(DTypeError, match=" → "):
                 make(dtype)
+
+
+AXES = {
+    "take": lambda x, axis: autograd.take(x, [0], axis),
+    "repeat": lambda x, axis: autograd.repeat(x, 2, axis),
+    "moveaxis": lambda x, axis: autograd.moveaxis(x, axis, 0),
+    "moveaxis to": lambda x, axis: autograd.moveaxis(x, 0, axis),
+    "flatten": lambda x, axis: autograd.flatten(x, axis),
+    "diagonal": lambda x, axis: autograd.diagonal(x, 0, axis, 0),
+    "tensordot": lambda x, axis: autograd.tensordot(x, x, (axis, axis)),
+    "sum": autograd.sum,
+    "sort": autograd.sort,
+    "concatenate": lambda x, axis: autograd.concatenate([x, x], axis),
+    "split": lambda x, axis: autograd.split(x, 1, axis),
+}
+
+
+@pytest.mark.parametrize("axis", [2, -3, 7])
+@pytest.mark.parametrize("name", AXES)
+def test_an_axis_that_is_not_there_is_refused(name: str, axis: int) -> None:
+    with pytest.raises(IndexingError):
+        AXES[name](tensor(np.ones((2, 2))), axis)
+
+
+def test_division_by_the_number_zero_has_the_gradient_of_division_by_an_array() -> None:
+    for zero in (0, 0.0, -0.0, np.zeros(2)):
+        x = tensor([1.0, 2.0], requires_grad=True)
+        with np.errstate(divide="ignore"):
+            (x / zero).sum().backward()
+        assert np.isinf(x.grad.numpy()).all()
+
+
+def test_a_name_is_declared_by_one_module() -> None:
+    for _ in range(2):  # a notebook's cell that is run again
+        autograd.primitive("declared_twice_t", "x", forward="exp")
+    with pytest.raises(AutogradError, match="'exp' is declared already, in autograd"):
+        autograd.primitive("exp", "x", forward="log")
+    with pytest.raises(AutogradError, match="'softmax' is declared already"):
+
+        @autograd.composite("x")
+        def softmax(x: Any) -> Any:
+            return x
+
+    with pytest.raises(AutogradError, match="cannot be the name of a function"):
+        autograd.primitive("two words", "x", forward="exp")
+    with pytest.raises(AutogradError, match=r"contract: 'x: N\+1' is not understood"):
+        autograd.primitive("misread_t", "x: N+1", forward="exp")
+
+
+@pytest.mark.parametrize("name", OPS)
+def test_every_operation_explains_itself(name: str) -> None:
+    op = OPS[name]
+    sample = samples.draw(op, np.random.default_rng(0), op.cases[0])
+    inputs = (sample.inputs,) if op.contract.variadic else sample.inputs
+    assert autograd.explain(op.call, *inputs, **sample.params).startswith(f"{name} on cpu (ndarray): the ")
+
+
+def test_explain_refuses_what_is_not_declared() -> None:
+    assert autograd.explain(autograd.norm, tensor([1.0])).startswith("norm on cpu")
+    with pytest.raises(DTypeError, match="explain: len is not a declared operation"):
+        autograd.explain(len, [])

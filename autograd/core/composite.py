@@ -14,11 +14,11 @@ from .. import kernels
 from ..config import switches, use_kernels
 from ..errors import AutogradError
 from .contract import Contract
-from .node import Node
+from .node import recorded
 from .primitive import check_name, elementwise
-from .scope import enable_grad, next_seq, scope, state
-from .sweep import make, sweep
-from .tensor import Tensor, as_array, operand
+from .scope import enable_grad, scope, state
+from .sweep import sweep
+from .tensor import Tensor, as_array, make, operand
 
 composites: dict[str, Composite] = {}
 
@@ -76,14 +76,12 @@ class Composite:
         inputs = [values[n] for n in self.inputs]
         params = tuple(v for n, v in values.items() if n not in self.inputs)
         out, residuals = kernel.forward(*[_raw(x) for x in inputs], *params)
-        tensor = make(as_array(out), None)
+        out = as_array(out)
         parents = tuple([x.node if isinstance(x, Tensor) else None for x in inputs])
-        if state.scope is not None and any(p is not None for p in parents):
-            tensor.node = node = Node()
-            node.op, node.parents, node.params = self, parents, params  # type: ignore[assignment]
-            node.saved = (*[_raw(x) for x in inputs], (kernel, residuals))
-            node.shape, node.dtype, node.scope, node.seq = tensor.shape, tensor.dtype, state.scope, next_seq()
-        return tensor
+        if state.scope is None or all([p is None for p in parents]):
+            return make(out)
+        saved = (*[_raw(x) for x in inputs], (kernel, residuals))
+        return make(out, recorded(self, parents, saved, params, out, state.scope))
 
     def lift(self, node: Any, wrap: Callable[[Any, Any], Any]) -> tuple[Any, ...]:
         """Return the saved inputs as tensors of the graph."""

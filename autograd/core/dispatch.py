@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import backend, errors
-from .node import Node
+from .. import errors
+from .node import Node, picked, recorded
+from .refusal import refusal
 from .scope import next_seq, state
-from .tensor import Tensor, as_array
+from .tensor import Tensor, as_array, make
 
 if TYPE_CHECKING:
     from .primitive import Primitive
@@ -30,7 +31,7 @@ def {name}({signature}):
     except AutogradError:
         raise
     except Exception as error:
-        raise explain(op, error, {inputs}, {params}) from error
+        raise refusal(op, error, {inputs}, {params}) from error
     if not tensors:
         return out
 {wrap}"""
@@ -107,7 +108,7 @@ def build_dispatcher(op: Primitive, prepared: bool = False) -> Callable[..., Any
     inputs = [o.name for o in op.contract.inputs]
     params = list(op.params)
     namespace: dict[str, Any] = {
-        "op": op, "impls": op.impls, "explain": explain, "AutogradError": errors.AutogradError, "Tensor": Tensor,
+        "op": op, "impls": op.impls, "refusal": refusal, "AutogradError": errors.AutogradError, "Tensor": Tensor,
         "Node": Node, "state": state, "new": object.__new__, "next_seq": next_seq, "ndarray": np.ndarray,
         "as_array": as_array, "constants": constants, "record_several": record_several, "prepare": op.prepare,
         "as_sequence": as_sequence,
@@ -230,98 +231,16 @@ def constants(out: Any) -> Any:
     """Wrap a result, or a tuple of results, that nothing is recorded for."""
     if isinstance(out, tuple):
         return tuple(constants(o) for o in out)
-    tensor = object.__new__(Tensor)
-    tensor.data, tensor.node = as_array(out), None
-    return tensor
+    return make(as_array(out))
 
 
 def record_several(op: Any, out: tuple[Any, ...], parents: Any, saved: Any, params: Any) -> tuple[Tensor, ...]:
-    """Record an operation with several outputs: one node for it and,
-    for each differentiable output, one that picks it.
-    """
-    out = tuple(as_array(o) for o in out)
-    node = Node()
-    node.op, node.parents, node.params, node.seq = op, parents, params, next_seq()
-    node.saved = tuple(out[op.output_index[s]] if isinstance(s, str) else s for s in saved)
-    node.shape, node.dtype = tuple([o.shape for o in out]), tuple([o.dtype for o in out])
-    node.scope = state.scope or state.path
-    results = []
-    for i, array in enumerate(out):
-        tensor = object.__new__(Tensor)
-        tensor.data, tensor.node = array, None
-        if array.dtype.kind == "f":
-            tensor.node = pick = Node()
-            pick.op, pick.parents, pick.saved, pick.params = PICK, (node,), (), (i,)
-            pick.shape, pick.dtype, pick.scope, pick.seq = array.shape, array.dtype, node.scope, next_seq()
-        results.append(tensor)
-    return tuple(results)
-
-
-class Pick:
-    """The pseudo-operation that takes one output of an operation with several; the sweep gathers its gradients."""
-
-    name = "pick"
-    label = ""
-
-
-PICK: Any = Pick()
-
-
-def explain(op: Any, error: Exception, inputs: tuple[Any, ...], params: tuple[Any, ...]) -> Exception:
-    """Say in the contract's words why the array library refused."""
-    if isinstance(error, (MemoryError, RecursionError)):
-        return error
-    arrays = tuple(inputs[0]) if op.contract.variadic else inputs
-    names = (
-        [o.name for o in op.contract.inputs]
-        if not op.contract.variadic
-        else [f"{op.contract.inputs[0].name}[{i}]" for i in range(len(arrays))]
-    )
-    known = [(n, a) for n, a in zip(names, arrays, strict=True) if backend.is_array(type(a))]
-    held = [(n, p) for n, v in zip(op.params, params, strict=True) for p in (v if isinstance(v, tuple) else (v,))]
-    placed = known + [(n, p) for n, p in held if backend.is_array(type(p)) and not isinstance(p, np.generic)]
-    devices = {backend.of(a).device_of(a) for _, a in placed}
-    if len(devices) > 1:
-        where = ", ".join(f"{n} on {backend.of(a).device_of(a)!r}" for n, a in placed)
-        return errors.DeviceError(f"{op.name}: {where} → move them to one device with .to(device)")
-    wrong = [(n, a) for n, a in zip(names, arrays, strict=True) if not _is_number(a)]
-    if wrong:
-        name, value = wrong[0]
-        kind = getattr(value, "dtype", type(value).__name__)
-        return errors.DTypeError(
-            f"{op.name}: {name} is {kind} ({_short(value)}) but numbers are needed → convert it with tensor(...)"
-        )
-    try:
-        op.contract.check(
-            op.name,
-            [np.shape(a) for a in arrays] if len(known) < len(arrays) else [a.shape for a in arrays],
-            dict(zip(op.params, params, strict=True)),
-        )
-    except errors.ShapeError as shape_error:
-        return shape_error
-    got = ", ".join(
-        f"{n} {getattr(a, 'dtype', type(a).__name__)}{np.shape(a) if not hasattr(a, 'shape') else a.shape}"
-        for n, a in zip(names, arrays, strict=True)
-    )
-    given = "".join(f", {k}={v!r}" for k, v in zip(op.params, params, strict=True))
-    kind = next(k for base, k in _KINDS if isinstance(error, base))
-    return kind(f"{op.name}: {error}; got {got}{given}")  # the library's own words, with what it was given
-
-
-_KINDS: tuple[tuple[type[Exception], type[errors.AutogradError]], ...] = (
-    (np.linalg.LinAlgError, errors.DomainError), (IndexError, errors.IndexingError), (TypeError, errors.DTypeError),
-    (ValueError, errors.ShapeError), (Exception, errors.AutogradError),
-)  # fmt: skip
-
-
-def _is_number(value: Any) -> bool:
-    kind = getattr(getattr(value, "dtype", None), "kind", None)
-    return kind in "biufc" if kind else isinstance(value, (bool, int, float, complex, list, tuple))
-
-
-def _short(value: Any) -> str:
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 60 else text[:57] + "..."
+    """Record an operation with several outputs: a node for it and, for each differentiable one, a node that picks it."""
+    out = tuple([as_array(o) for o in out])
+    saved = tuple([out[op.output_index[s]] if isinstance(s, str) else s for s in saved])
+    assert state.scope is not None
+    node = recorded(op, parents, saved, params, out, state.scope)
+    return tuple([make(array, picked(node, i, array)) for i, array in enumerate(out)])
 
 
 def names_of(function: Callable[..., Any], skip: int = 0) -> tuple[str, ...]:

@@ -37,6 +37,32 @@ class Node:
         return f"<{self.op.name if self.op else 'leaf'}{' in ' + where if where else ''} {self.shape}>"
 
 
+def recorded(op: Any, parents: Any, saved: Any, params: Any, out: Any, scope: Scope, seq: float | None = None) -> Node:
+    """Return the node of a result, an array or a tuple of them. Dispatchers have these lines written out."""
+    node = Node()
+    node.op, node.parents, node.saved, node.params = op, parents, saved, params
+    several = isinstance(out, tuple)
+    node.shape = tuple([o.shape for o in out]) if several else out.shape
+    node.dtype = tuple([o.dtype for o in out]) if several else out.dtype
+    node.scope, node.seq = scope, next_seq() if seq is None else seq
+    return node
+
+
+class Pick:
+    """The pseudo-operation that takes one output of an operation with several; the sweep gathers its gradients."""
+
+    name = "pick"
+    label = ""
+
+
+PICK: Any = Pick()
+
+
+def picked(several: Node, index: int, out: Any, seq: float | None = None) -> Node | None:
+    """Return the node of one output of an operation with several, or None if it has no gradient."""
+    return recorded(PICK, (several,), (), (index,), out, several.scope, seq) if out.dtype.kind == "f" else None
+
+
 def leaf(shape: tuple[int, ...], dtype: Any) -> Node:
     """Return the node of a value that gradients are wanted for and that no operation made."""
     node = Node()

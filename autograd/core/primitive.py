@@ -18,7 +18,7 @@ from ..config import switches
 from ..errors import AutogradError
 from .anomaly import watched
 from .contract import Contract
-from .dispatch import REQUIRED, build_dispatcher, build_pull, explain, names_of
+from .dispatch import REQUIRED, build_dispatcher, build_pull, names_of
 from .tensor import Tensor
 
 Rule = Callable[..., Any]
@@ -125,10 +125,6 @@ class Primitive:
             wrap(s, owners[n]) if n in owners and s is not None else s
             for n, s in zip(self.saved_names, node.saved, strict=True)
         )
-
-    def explain(self, error: Exception, inputs: tuple[Any, ...], params: tuple[Any, ...]) -> Exception:
-        """Say in the contract's words why the array library refused."""
-        return explain(self, error, inputs, params)
 
     def __repr__(self) -> str:
         return f"<primitive {self.name} {self.contract.text}>"

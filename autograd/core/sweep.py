@@ -16,19 +16,11 @@ from ..config import switches
 from ..errors import DeviceError, GraphError, ShapeError
 from . import inplace
 from .anomaly import watched_pull
-from .dispatch import PICK
-from .node import Node
+from .node import PICK, Node, picked
 from .scope import enable_grad, no_grad
-from .tensor import Tensor, as_array
+from .tensor import Tensor, as_array, make
 
 _seq = attrgetter("seq")
-
-
-def make(data: Any, node: Node | None) -> Tensor:
-    """Return the tensor of an array and its node."""
-    tensor = object.__new__(Tensor)
-    tensor.data, tensor.node = data, node
-    return tensor
 
 
 def reachable(roots: Collection[Node], since: float = 0) -> list[Node]:
@@ -76,23 +68,15 @@ def unbroadcast(g: Any, shape: tuple[int, ...], op: Any = None) -> Any:
     return summed.reshape(shape)
 
 
-def lift(node: Node, wanted_parents: Any = None) -> tuple[Any, ...]:
+def lift(node: Node) -> tuple[Any, ...]:
     """Return what ``node`` saved as tensors of the graph."""
 
     def wrap(array: Any, owner: Any) -> Any:
         if not hasattr(array, "dtype"):
             return array
-        if isinstance(owner, tuple):  # one output of several: pick it again
-            multi, i = owner
-            pick = Node()
-            pick.op, pick.parents, pick.saved, pick.params = PICK, (multi,), (), (i,)
-            pick.shape, pick.dtype, pick.scope, pick.seq = (
-                array.shape,
-                array.dtype,
-                multi.scope,
-                multi.seq + 0.5,
-            )  # just after
-            return make(array, pick if array.dtype.kind == "f" else None)
+        if isinstance(owner, tuple):  # one output of several: pick it again, just after it was made
+            several, i = owner
+            return make(array, picked(several, i, array, several.seq + 0.5))
         return make(array, owner)
 
     assert node.op is not None
@@ -324,4 +308,4 @@ def gradients(
     return results if several else results[0]
 
 
-__all__ = ["backward", "gradients", "lift", "make", "reachable", "sweep", "unbroadcast"]
+__all__ = ["backward", "gradients", "lift", "reachable", "sweep", "unbroadcast"]

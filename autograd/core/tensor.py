@@ -12,6 +12,7 @@ from ..config import switches
 from ..errors import DeviceError, DTypeError, GraphError, ShapeError
 from . import inplace
 from .node import Node, leaf
+from .refusal import refusal
 from .scope import state
 
 
@@ -183,9 +184,7 @@ class Tensor:
 
     def detach(self) -> Tensor:
         """Return a constant that shares this tensor's array."""
-        tensor = object.__new__(Tensor)
-        tensor.data, tensor.node = self.data, None
-        return tensor
+        return make(self.data)
 
     # --- to and from the host -----------------------------------------------------------------------------------------
 
@@ -260,7 +259,7 @@ class Tensor:
         try:
             self.data = write(self.data, raw)
         except Exception as error:
-            raise op.op.explain(error, (self.data, raw), params) from error
+            raise refusal(op.op, error, (self.data, raw), params) from error
         inplace.stamp(self.data)
         return self
 
@@ -366,6 +365,13 @@ class Tensor:
         def __ne__(self, other: object) -> Tensor: ...  # type: ignore[override]
 
         def __getattr__(self, name: str) -> Callable[..., Tensor]: ...
+
+
+def make(data: Any, node: Node | None = None) -> Tensor:
+    """Return the tensor of an array and its node, without looking at either."""
+    tensor = object.__new__(Tensor)
+    tensor.data, tensor.node = data, node
+    return tensor
 
 
 def unwrap_index(index: Any) -> Any:

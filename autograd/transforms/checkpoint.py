@@ -8,10 +8,10 @@ from typing import Any
 from ..core.composite import identity
 from ..core.contract import Contract
 from ..core.dispatch import record_several
-from ..core.node import Node, leaf
+from ..core.node import Node, leaf, recorded
 from ..core.scope import enable_grad, next_seq, state
-from ..core.sweep import make, reachable, sweep
-from ..core.tensor import Tensor
+from ..core.sweep import reachable, sweep
+from ..core.tensor import Tensor, make
 from ..errors import DTypeError
 from ..random import default_generator
 
@@ -109,7 +109,4 @@ def checkpoint(f: Callable[..., Any], *args: Any) -> Any:
     saved = ([x.data if isinstance(x, Tensor) else x for x in args],)
     if isinstance(out, tuple):
         return record_several(op, tuple(o.data for o in outs), parents, saved, (captured,))
-    node = Node()
-    node.op, node.parents, node.saved, node.params = op, parents, saved, (captured,)
-    node.shape, node.dtype, node.scope, node.seq = out.shape, out.dtype, state.scope, next_seq()
-    return make(out.data, node)
+    return make(out.data, recorded(op, parents, saved, (captured,), out, state.scope))

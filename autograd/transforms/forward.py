@@ -10,11 +10,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import backend
-from ..core.dispatch import PICK
-from ..core.node import Node
+from ..core.node import PICK, Node
 from ..core.scope import enable_grad, no_grad
-from ..core.sweep import lift, make, reachable, sweep, unbroadcast
-from ..core.tensor import Tensor
+from ..core.sweep import lift, reachable, sweep, unbroadcast
+from ..core.tensor import Tensor, make
 from ..errors import ShapeError
 from ..ops.shape import broadcast_to
 from .trace import like, requires_grad, run
@@ -55,7 +54,7 @@ def push(tangents: dict[Node, Any], out: Tensor) -> Tensor:
                 tangents[node] = _tangent(node, incoming)
         if out.node in tangents:
             return tangents[out.node]
-    return make(backend.of(out.data).xp.zeros_like(out.data), None)
+    return make(backend.of(out.data).xp.zeros_like(out.data))
 
 
 def _tangent(node: Node, incoming: list[Any]) -> Any:
@@ -112,7 +111,6 @@ def _by_reverse_rule(node: Node, incoming: list[Any]) -> Any:
         wanted = [x.node for x in u if x.node is not None]
         found = sweep(seeds, keep=True, graph=True, wanted=wanted) if seeds else {}
     parts = [
-        found[x.node] if x.node in found else make(xp.zeros(s, d), None)
-        for x, s, d in zip(u, shapes, dtypes, strict=True)
+        found[x.node] if x.node in found else make(xp.zeros(s, d)) for x, s, d in zip(u, shapes, dtypes, strict=True)
     ]
     return parts if several else parts[0]

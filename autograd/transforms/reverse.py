@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import backend
-from ..core.sweep import gradients, make
-from ..core.tensor import Tensor
+from ..core.sweep import gradients
+from ..core.tensor import Tensor, make
 from ..errors import GraphError, ShapeError
 from ..ops.shape import reshape, stack
 from .trace import like, requires_grad, run
@@ -85,8 +85,7 @@ def _gradients(out: Tensor, inputs: list[Tensor], g: Any, graph: bool) -> list[T
     if out.node is not None:
         found = gradients(out, inputs, g, create_graph=graph, retain_graph=True, allow_unused=True)
     return [
-        make(backend.of(x.data).xp.zeros_like(x.data), None) if g is None else g
-        for g, x in zip(found, inputs, strict=True)
+        make(backend.of(x.data).xp.zeros_like(x.data)) if g is None else g for g, x in zip(found, inputs, strict=True)
     ]
 
 
@@ -127,9 +126,9 @@ def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
         for i in range(out.size):
             unit = xp.zeros(out.size, out.dtype)
             unit[i] = 1
-            rows.append(_gradients(out, [x], make(unit.reshape(out.shape), None), graph)[0])
+            rows.append(_gradients(out, [x], make(unit.reshape(out.shape)), graph)[0])
         if not rows:
-            return like(args[argnums], make(xp.zeros(out.shape + x.shape, out.dtype), None))
+            return like(args[argnums], make(xp.zeros(out.shape + x.shape, out.dtype)))
         return like(args[argnums], reshape(stack(rows), out.shape + x.shape))
 
     return rows_of

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import autograd
 from autograd import Tensor
 from nn.module import Module, Parameter
+from nn.shape import count
 
 
 class Activation(Module):
@@ -146,7 +147,7 @@ class PReLU(Module):
     """
 
     def __init__(self, num_parameters: int = 1, init: float = 0.25, device: str = "cpu", dtype: Any = None) -> None:
-        self.num_parameters = num_parameters
+        self.num_parameters = count(self, "num_parameters", num_parameters)
         self.weight = Parameter(autograd.full((num_parameters,), init, dtype=dtype, device=device))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -10,9 +10,8 @@ from nn.module import Module
 
 def _checked(owner: Module, module: Any) -> Module:
     if not isinstance(module, Module):
-        raise TypeError(
-            f"{type(owner).__name__}: got a {type(module).__name__}, expected a Module; wrap a function in a Module"
-        )
+        remedy = "give them one by one, with a star" if isinstance(module, list) else "wrap a function in a Module"
+        raise TypeError(f"{type(owner).__name__}: got a {type(module).__name__}, expected a Module; {remedy}")
     return module
 
 

@@ -7,11 +7,11 @@
 from __future__ import annotations
 
 import math
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import autograd
 from autograd import Tensor
-from autograd.errors import DomainError, ShapeError
+from autograd.errors import DomainError, DTypeError, ShapeError
 from autograd.random import Generator
 
 AnyTensor = TypeVar("AnyTensor", bound=Tensor)
@@ -59,16 +59,12 @@ def fans(tensor: Tensor) -> tuple[int, int]:
 
 def uniform_(tensor: AnyTensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None) -> AnyTensor:
     """Fill with values uniform in [a, b)."""
-    return _fill(
-        tensor, autograd.uniform(tensor.shape, a, b, dtype=tensor.dtype, device=tensor.device, generator=generator)
-    )
+    return _fill(tensor, autograd.uniform(tensor.shape, a, b, **_like("uniform_", tensor), generator=generator))
 
 
 def normal_(tensor: AnyTensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None) -> AnyTensor:
     """Fill with values from the normal distribution N(mean, std²)."""
-    return _fill(
-        tensor, autograd.normal(tensor.shape, mean, std, dtype=tensor.dtype, device=tensor.device, generator=generator)
-    )
+    return _fill(tensor, autograd.normal(tensor.shape, mean, std, **_like("normal_", tensor), generator=generator))
 
 
 def constant_(tensor: AnyTensor, val: float) -> AnyTensor:
@@ -194,6 +190,13 @@ def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> floa
     if mode not in ("fan_in", "fan_out"):
         raise DomainError(f"kaiming: mode is {mode!r}, expected 'fan_in' or 'fan_out'")
     return calculate_gain(nonlinearity, a) / math.sqrt(fans(tensor)[mode == "fan_out"])
+
+
+def _like(operation: str, tensor: Tensor) -> dict[str, Any]:
+    """Type and device for random numbers, which have fractions."""
+    if tensor.dtype.kind != "f":
+        raise DTypeError(f"{operation}: the tensor has dtype {tensor.dtype}, expected a floating type → .to('float32')")
+    return {"dtype": tensor.dtype, "device": tensor.device}
 
 
 def _fill(tensor: AnyTensor, value: Tensor | float) -> AnyTensor:

@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 import autograd
-from autograd.errors import DomainError
+from autograd.errors import DomainError, DTypeError
 from nn.data.dataset import Indices, collate
 
 Transform: TypeAlias = Callable[[Any, np.random.Generator], Any]
@@ -68,8 +68,8 @@ class DataLoader:
     Every `iter()` is a new epoch. `state_dict()` tells the epoch and the number of batches handed out in it; after
     `load_state_dict` the next `iter()` continues there.
 
-    Raises: `DomainError` for parameters out of range. An error in a worker is raised in the consumer, with a note that
-    names batch, epoch and samples.
+    Raises: `DomainError` for parameters out of range, `DTypeError` for data without a length. An error in a worker is
+    raised in the consumer, with a note that names batch, epoch and samples.
 
     >>> loader = DataLoader([(0.5, 0), (1.5, 1), (2.5, 0)], batch_size=2)
     >>> [target.numpy().tolist() for _, target in loader]
@@ -92,6 +92,9 @@ class DataLoader:
         transform: Transform | None = None,
         device: str = "cpu",
     ) -> None:
+        if not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
+            kind = type(dataset).__name__
+            raise DTypeError(f"DataLoader: dataset is a {kind}, expected len() and [index] → give a list or a Dataset")
         prefetch = 2 * num_workers if prefetch is None else prefetch
         for name, value, least in (
             ("batch_size", batch_size, 1),
@@ -207,7 +210,13 @@ class DataLoader:
         if self._processes is None:
             # A forked copy of a process with threads may hang: start from a clean one.
             context = get_context("spawn")
-            self._processes = ProcessPoolExecutor(self.num_workers, context, _start_process, (fetch,))
+            pool = ProcessPoolExecutor(self.num_workers, context, _start_process, (fetch,))
+            try:
+                pool.submit(int)  # starts the processes
+            except Exception as error:
+                error.add_note("DataLoader: for processes, data set, transform and collate_fn are pickled → no lambdas")
+                raise
+            self._processes = pool
         return self._processes, _fetch_in_process
 
 

@@ -194,6 +194,19 @@ def test_a_state_of_other_data_is_refused():
         DataLoader(pairs(23), 5).load_state_dict(state)
 
 
+def test_what_cannot_be_pickled_is_said_before_a_process_starts():
+    loader = DataLoader(Samples(), 4, transform=lambda inputs, rng: inputs, num_workers=1, worker="process")
+    for _ in range(2):
+        with pytest.raises(Exception, match="pickle") as error:
+            list(loader)
+        assert "are pickled → no lambdas" in error.value.__notes__[0]
+
+
+def test_data_without_a_length_is_refused():
+    with pytest.raises(DTypeError, match=r"dataset is a list_iterator, expected len\(\)"):
+        DataLoader(iter([1, 2]))
+
+
 @pytest.mark.parametrize("options", [{}, {"num_workers": 2}, {"num_workers": 1, "worker": "process"}])
 def test_a_failure_reaches_the_consumer_with_its_place(options):
     loader = DataLoader(Samples(fail_at=13), 4, **options)

@@ -8,7 +8,7 @@ from scipy import stats
 
 import autograd
 import nn
-from autograd.errors import DomainError, ShapeError
+from autograd.errors import DomainError, DTypeError, ShapeError
 from nn import init
 
 weights = st.tuples(st.integers(20, 60), st.integers(20, 60)) | st.tuples(
@@ -129,3 +129,6 @@ def test_wrong_calls():
         init.calculate_gain("cube")
     with pytest.raises(ShapeError, match="expected 2 axes"):
         init.eye_(autograd.zeros((3,)))
+    for draw in (init.normal_, init.uniform_):
+        with pytest.raises(DTypeError, match="dtype int64, expected a floating type"):
+            draw(autograd.zeros((3,), dtype="int64"))

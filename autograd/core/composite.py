@@ -15,7 +15,7 @@ from ..config import switches, use_kernels
 from ..errors import AutogradError
 from .contract import Contract
 from .node import recorded
-from .primitive import check_name, elementwise
+from .primitive import check_name, docstring, elementwise
 from .scope import enable_grad, scope, state
 from .sweep import sweep
 from .tensor import Tensor, as_array, make, operand
@@ -156,6 +156,7 @@ def composite(
             with scope(declared.name):
                 return definition(*args, **kwargs)
 
+        call.__doc__ = docstring(declared, definition.__doc__ or f"{declared.name}.")
         call.op = declared  # type: ignore[attr-defined]
         declared.call = call
         return call

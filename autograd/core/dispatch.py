@@ -235,7 +235,7 @@ def constants(out: Any) -> Any:
 
 
 def record_several(op: Any, out: tuple[Any, ...], parents: Any, saved: Any, params: Any) -> tuple[Tensor, ...]:
-    """Record an operation with several outputs: a node for it and, for each differentiable one, a node that picks it."""
+    """Record an operation with several outputs: a node for it and for each differentiable one a node that picks it."""
     out = tuple([as_array(o) for o in out])
     saved = tuple([out[op.output_index[s]] if isinstance(s, str) else s for s in saved])
     assert state.scope is not None

@@ -7,6 +7,7 @@ diagrams and error messages need, and return the function that users call.
 from __future__ import annotations
 
 import functools
+import inspect
 import keyword
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -203,7 +204,7 @@ def primitive(
     function.op = op  # type: ignore[attr-defined]
     function.__module__ = module
     function.__qualname__ = name
-    function.__doc__ = _docstring(op)
+    function.__doc__ = docstring(op, doc or f"{name}.")
     return function
 
 
@@ -252,12 +253,12 @@ def _chain(d: Any) -> Rule:
     return rule
 
 
-def _docstring(op: Primitive) -> str:
-    """The declared text, then what follows from the declaration."""
-    lines = [op.doc or f"{op.name}.", "", f"Shapes: ``{op.contract.text}``."]
+def docstring(op: Any, text: str) -> str:
+    """Return the declared text of a primitive or composite, then what follows from the declaration."""
+    lines = [inspect.cleandoc(text), "", f"Shapes: ``{op.contract.text}``."]
     if op.domain:
         lines.append("Domain: " + ", ".join(f"{x} in {d}" for x, d in op.domain.items()) + ".")
-    if op.kinks:
+    if getattr(op, "kinks", None):
         lines.append("Kinks: " + "; ".join(f"{x} at {k}" for x, k in op.kinks.items()) + ".")
     lines.append("Raises ``ShapeError``, ``DTypeError`` or ``DeviceError`` if the inputs do not fit.")
     if op.source:

@@ -110,6 +110,8 @@ def test_declaration_is_enough(name: str) -> None:
     op = OPS[name]
     assert doc_of(op).strip() and op.label, f"{name} has no doc or label"
     assert op.cases, f"{name} has no cases"
+    written = op.call.__doc__ or ""
+    assert op.contract.text in written and op.source in written, f"{name}: help() says less than the declaration"
     for e in examples(name):
         for out in outputs(e.f(*[Tensor(x) for x in e.points])):
             assert isinstance(out, Tensor) and not out.requires_grad

@@ -1,4 +1,4 @@
-"""Images: data sets, transforms of whole batches, published networks, and looking inside a network."""
+"""Images: data sets, transforms of whole batches, and looking inside a network."""
 
 from vision import datasets, see, transforms
 

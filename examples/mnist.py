@@ -129,10 +129,10 @@ def main() -> None:
         trainer.resume()
 
     history = trainer.fit(train, test, epochs=epochs)
-    seconds = sum(history["seconds"])  # of all epochs, also those before a --resume
     if trainer.stopped == "interrupt":
         raise SystemExit("the same command with --resume continues")
 
+    seconds = sum(history["seconds"])  # of all epochs, also those before a --resume
     scores = trainer.predict(test).numpy()
     right = int((scores.argmax(axis=1) == test_set.labels).sum())
     print(

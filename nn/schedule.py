@@ -294,6 +294,18 @@ class OneCycleLR(LRScheduler):
                 else:
                     group["momentum"] = momentum
 
+    def state_dict(self) -> dict[str, Any]:
+        """Position and base rates, and the length of the cycle, which cannot change on the way."""
+        return super().state_dict() | {"total_steps": self.total_steps}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        if (steps := state_dict.get("total_steps", self.total_steps)) != self.total_steps:
+            raise DomainError(
+                f"OneCycleLR.load_state_dict: the state is of a cycle of {steps} steps, this one has {self.total_steps}"
+                " → build it with the same number of epochs"
+            )
+        super().load_state_dict(state_dict)
+
 
 class ReduceLROnPlateau(LRScheduler):
     """A lower rate, lr ← max(factor · lr, min_lr), when a metric has not improved for more than `patience` steps.

@@ -158,3 +158,10 @@ def test_a_new_schedule_is_a_formula():
 def test_what_is_refused(make, error):
     with pytest.raises(error, match=r"LR|Plateau"):
         make(sgd())
+
+
+def test_a_cycle_is_not_continued_with_another_length():
+    optimizer = Adam([autograd.tensor([1.0], requires_grad=True)])
+    state = OneCycleLR(optimizer, 0.1, total_steps=10).state_dict()
+    with pytest.raises(DomainError, match="a cycle of 10 steps, this one has 20"):
+        OneCycleLR(optimizer, 0.1, total_steps=20).load_state_dict(state)

@@ -13,7 +13,7 @@ from typing import Any
 
 from .. import backend
 from ..config import switches
-from ..errors import DeviceError, GraphError, ShapeError
+from ..errors import DeviceError, DTypeError, GraphError, ShapeError
 from . import inplace
 from .anomaly import watched_pull
 from .node import PICK, Node, picked
@@ -122,7 +122,8 @@ def sweep(
         assert parents is not None
         if needed is not None:
             parents = tuple([p if p in needed else None for p in parents])
-        if g is not None and (needed is None or (node in needed and any(parents))):
+        runs = g is not None and (needed is None or (node in needed and any(parents)))
+        if runs:
             if op is PICK:
                 _gather_output(grads, node, g)
             else:
@@ -151,7 +152,7 @@ def sweep(
                     else:
                         grads[parent] = before + gx
                         own.add(parent)
-        if not keep:
+        if not keep and (runs or needed is None):
             node.parents = None
             node.saved = ()
     return found
@@ -261,13 +262,14 @@ def gradients(
     several = not isinstance(inputs, Tensor)
     outs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
     ins: list[Tensor] = list(inputs) if several else [inputs]  # type: ignore[list-item]
-    begins = (
-        [grad_outputs] * len(outs)
-        if grad_outputs is None
-        else [grad_outputs]
-        if isinstance(outputs, Tensor)
-        else list(grad_outputs)
-    )
+    alone = grad_outputs is None or isinstance(outputs, Tensor)
+    begins = [grad_outputs] * len(outs) if alone else list(grad_outputs)
+    if len(begins) != len(outs):
+        raise ShapeError(f"gradients: {len(outs)} outputs but {len(begins)} grad_outputs → give one for each output")
+    for what, given in (("output", outs), ("input", ins)):
+        for i, x in enumerate(given):
+            if not isinstance(x, Tensor):
+                raise DTypeError(f"gradients: {what} {i} is {type(x).__name__} but a tensor is needed → tensor(...)")
     for i, x in enumerate(ins):
         if x.node is None:
             raise GraphError(

@@ -152,7 +152,8 @@ class Tensor:
         return self.node.grad if self.node is not None and self.node.op is None else None
 
     @grad.setter
-    def grad(self, value: Tensor | None) -> None:
+    def grad(self, value: Any) -> None:
+        value = value if value is None or isinstance(value, Tensor) else Tensor(value)
         if self.node is None or self.node.op is not None:
             if value is None:
                 return
@@ -162,6 +163,8 @@ class Tensor:
                 f"grad: has shape {value.shape} on {value.device!r} but the tensor {self.shape} on {self.device!r} "
                 "→ make them equal"
             )
+        if value is not None and value.dtype != self.dtype:
+            value = value.astype(self.dtype)
         self.node.grad = None if value is None else value.detach()
 
     # --- gradients ----------------------------------------------------------------------------------------------------

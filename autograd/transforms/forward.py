@@ -29,6 +29,8 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
     (6.0, 23.0)
     """
     out, inputs, linked = run(f, primals, {}, range(len(primals)), "jvp")
+    if len(inputs) != len(tangents):
+        raise ShapeError(f"jvp: {len(inputs)} primals but {len(tangents)} tangents → give one for each primal")
     directions = []
     for i, (x, t) in enumerate(zip(inputs, tangents, strict=True)):
         t = t if isinstance(t, Tensor) else Tensor(t)

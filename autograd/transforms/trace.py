@@ -41,7 +41,11 @@ def run(
     """
     start = next_seq()
     traced = list(args)
+    if not args:
+        raise DomainError(f"{what}: no argument was given → give what to differentiate with respect to")
     for i in numbers:
+        if not isinstance(i, int):
+            raise DomainError(f"{what}: argnums is {i!r} → give the number of an argument, counted from 0")
         if not -len(args) <= i < len(args):
             raise DomainError(f"{what}: argnums names argument {i} but {len(args)} were given → count from 0")
         traced[i] = trace(args[i], what)

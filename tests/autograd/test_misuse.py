@@ -171,6 +171,47 @@ def test_every_operation_explains_itself(name: str) -> None:
     assert autograd.explain(op.call, *inputs, **sample.params).startswith(f"{name} on cpu (ndarray): the ")
 
 
+X = np.ones(2)
+WRONG_DERIVATIVES: dict[str, Any] = {
+    "a freed graph": lambda w: [autograd.gradients(y, w) for y in [(w * w).sum()] for _ in range(2)],
+    "grad_outputs of another number": lambda w: autograd.gradients([w * 1, w * 2], w, [X]),
+    "an input that is no tensor": lambda w: autograd.gradients(w * 1, [None], X),
+    "an output that is no tensor": lambda w: autograd.gradients("ab", w),
+    "a gradient elsewhere": lambda w: (w * 1).backward(tensor(X, device="strict")),
+    "a gradient of another shape": lambda w: (w * 1).backward(np.ones(3)),
+    "a gradient that is no number": lambda w: (w * 1).backward("a"),
+    "no gradient of a vector": lambda w: (w * 1).backward(),
+    "a .grad of another shape": lambda w: setattr(w, "grad", np.ones(3)),
+    "no arguments": lambda w: autograd.vjp(lambda: w),
+    "argnums of jacobian": lambda w: autograd.jacobian(lambda x, y: x * y, argnums=(0, 1))(X, X),  # type: ignore[arg-type]
+    "tangents of another number": lambda w: autograd.jvp(lambda x: x, (X,), (X, X)),
+    "tangents of another shape": lambda w: autograd.jvp(lambda x: x, (X,), (np.ones(3),)),
+    "integers": lambda w: autograd.grad(autograd.sum)(np.array([1, 2])),
+    "nothing returned": lambda w: autograd.grad(lambda x: None)(X),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_DERIVATIVES)
+def test_derivatives_of_what_has_none_are_refused(name: str) -> None:
+    with pytest.raises(AutogradError, match=" → "):
+        WRONG_DERIVATIVES[name](tensor(X, requires_grad=True))
+
+
+def test_a_gradient_takes_the_type_of_its_tensor() -> None:
+    x = tensor(X, dtype="float32", requires_grad=True)
+    for given in (np.array([1, 2]), [1.0, 2.0], tensor([1.0, 2.0], dtype="float64")):
+        x.grad = given  # type: ignore[assignment]
+        assert x.grad.dtype == np.float32
+
+
+def test_gradients_of_the_middle_leave_the_graph_before_it() -> None:
+    x = tensor(X, requires_grad=True)
+    h = x * x
+    autograd.gradients((h * 3).sum(), h)
+    h.sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), 2 * X)
+
+
 def test_explain_refuses_what_is_not_declared() -> None:
     assert autograd.explain(autograd.norm, tensor([1.0])).startswith("norm on cpu")
     with pytest.raises(DTypeError, match="explain: len is not a declared operation"):

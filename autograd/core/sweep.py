@@ -123,35 +123,33 @@ def sweep(
         if needed is not None:
             parents = tuple([p if p in needed else None for p in parents])
         runs = g is not None and (needed is None or (node in needed and any(parents)))
-        if runs:
-            if op is PICK:
-                _gather_output(grads, node, g)
-            else:
-                if last_write > node.seq:
-                    inplace.check(node)
-                saved = lift(node) if graph else node.saved
-                if type(g) is list:
-                    g = _with_zeros(g, node, graph)
-                pull = watched_pull(node) if anomaly else op.pull
-                gradients = pull(g, parents, saved, node.params)
-                for parent, gx in zip(parents, gradients, strict=True):
-                    if parent is None or gx is None:
-                        continue
-                    if gx.shape != parent.shape:
-                        gx = unbroadcast(gx, parent.shape, op)
-                    if gx.dtype != parent.dtype:
-                        gx = gx.astype(parent.dtype)
-                    before = grads.get(parent)
-                    if before is None:
-                        grads[parent] = gx
-                        if parent.op is None and not graph and _is_fresh(gx, g, saved):
-                            own.add(parent)
-                    elif parent in own and not graph:
-                        before += gx
-                        grads[parent] = before  # a NumPy scalar is not changed in place
-                    else:
-                        grads[parent] = before + gx
+        if runs and op is PICK:
+            _gather_output(grads, node, g)
+        elif runs:
+            if last_write > node.seq:
+                inplace.check(node)
+            saved = lift(node) if graph else node.saved
+            if type(g) is list:
+                g = _with_zeros(g, node, graph)
+            pull = watched_pull(node) if anomaly else op.pull
+            for parent, gx in zip(parents, pull(g, parents, saved, node.params), strict=True):
+                if parent is None or gx is None:
+                    continue
+                if gx.shape != parent.shape:
+                    gx = unbroadcast(gx, parent.shape, op)
+                if gx.dtype != parent.dtype:
+                    gx = gx.astype(parent.dtype)
+                before = grads.get(parent)
+                if before is None:
+                    grads[parent] = gx
+                    if parent.op is None and not graph and _is_fresh(gx, g, saved):
                         own.add(parent)
+                elif parent in own and not graph:
+                    before += gx
+                    grads[parent] = before  # a NumPy scalar is not changed in place
+                else:
+                    grads[parent] = before + gx
+                    own.add(parent)
         if not keep and (runs or needed is None):
             node.parents = None
             node.saved = ()

@@ -34,8 +34,8 @@ def softmax() -> nn.Module:
 def mlp() -> nn.Module:
     return nn.Sequential(
         nn.Flatten(),
-        nn.Linear(784, 512), nn.ReLU(), nn.Dropout(0.3),
-        nn.Linear(512, 512), nn.ReLU(), nn.Dropout(0.3),
+        nn.Linear(784, 512), nn.ReLU(), nn.Dropout(0.4),
+        nn.Linear(512, 512), nn.ReLU(), nn.Dropout(0.4),
         nn.Linear(512, 10),
     )  # fmt: skip
 
@@ -74,7 +74,7 @@ class Program:
 
 PROGRAMS = {
     "softmax": Program(softmax, epochs=15, lr=2e-3, weight_decay=1e-3),
-    "mlp": Program(mlp, epochs=15, lr=2e-3, weight_decay=1e-2),
+    "mlp": Program(mlp, epochs=25, lr=2e-3, weight_decay=2e-2),
     "cnn": Program(cnn, epochs=6, lr=4e-3, weight_decay=1e-2),
     "deep-cnn": Program(deep_cnn, epochs=12, lr=4e-3, weight_decay=1e-2, augment=True),
 }

@@ -43,8 +43,8 @@ class Segment:
         generator.set_state(self.random_state)
         try:
             with enable_grad():
-                start = next_seq()
                 own = [_input(x, p, graph) for x, p in zip(inputs, parents, strict=False)]
+                start = next_seq()  # the sweep ends at the inputs and at what is captured
                 out = self.f(*own)
         finally:
             generator.set_state(now)

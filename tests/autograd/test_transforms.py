@@ -73,11 +73,13 @@ def test_an_argument_that_was_not_given_is_named() -> None:
 
 def through_checkpoint(x: Tensor, w: Tensor) -> Tensor:
     h = autograd.exp(w)  # used inside together with what it was computed from
-    return autograd.checkpoint(lambda x: x * h * w, x) * h
+    y = autograd.checkpoint(lambda x: x * h * w, x) * h
+    return autograd.checkpoint(lambda a: autograd.sin(a) * y + w, y)  # the argument is captured too
 
 
 def plain(x: Tensor, w: Tensor) -> Tensor:
-    return x * autograd.exp(w) * w * autograd.exp(w)
+    y = x * autograd.exp(w) * w * autograd.exp(w)
+    return autograd.sin(y) * y + w
 
 
 @pytest.mark.parametrize("order", [1, 2, 3])

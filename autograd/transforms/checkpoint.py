@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from .. import backend
 from ..core.composite import identity
 from ..core.contract import Contract
 from ..core.dispatch import record_several
@@ -96,6 +97,8 @@ def checkpoint(f: Callable[..., Any], *args: Any) -> Any:
     own = [Tensor(x.data, requires_grad=x.requires_grad) if isinstance(x, Tensor) else x for x in args]
     out = f(*own)
     outs = out if isinstance(out, tuple) else (out,)
+    if all([backend.is_array(type(o)) for o in outs]):
+        return out  # computed from arrays alone
     if not all(isinstance(o, Tensor) for o in outs):
         raise DTypeError(
             f"checkpoint: the function returned {type(out).__name__} but a tensor or a tuple of tensors is needed"

@@ -92,3 +92,8 @@ def test_checkpoint_counts_captured_tensors_once(order: int) -> None:
             total = autograd.gradients(total, w, create_graph=True).sum()
         found.append([g.numpy() for g in autograd.gradients(total, [x, w])])
     np.testing.assert_allclose(found[0], found[1])
+
+
+def test_checkpoint_of_arrays_gives_arrays() -> None:
+    np.testing.assert_array_equal(autograd.checkpoint(autograd.exp, X), np.exp(X))
+    assert isinstance(autograd.checkpoint(autograd.exp, X), np.ndarray)

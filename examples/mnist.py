@@ -75,7 +75,7 @@ class Program:
 PROGRAMS = {
     "softmax": Program(softmax, epochs=15, lr=2e-3, weight_decay=1e-3),
     "mlp": Program(mlp, epochs=25, lr=2e-3, weight_decay=2e-2),
-    "cnn": Program(cnn, epochs=6, lr=4e-3, weight_decay=1e-2),
+    "cnn": Program(cnn, epochs=5, lr=4e-3, weight_decay=1e-2),
     "deep-cnn": Program(deep_cnn, epochs=12, lr=4e-3, weight_decay=1e-2, augment=True),
 }
 

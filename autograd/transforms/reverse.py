@@ -54,8 +54,8 @@ def grad(f: Callable[..., Any], argnums: Arguments = 0) -> Callable[..., Any]:
     """Return the function that computes the gradient of ``f``, ∂f/∂x.
 
     Of a NumPy array it gives a NumPy array, of a tensor a tensor, of a number a number. Gradients of gradients are
-    gradients: ``grad(grad(f))``. Where ``f`` uses tensors that require gradients, such as parameters or the variable of
-    another ``grad`` around it, the result depends on them and is a tensor of their graph; inside ``no_grad`` it is not.
+    gradients: ``grad(grad(f))``. Where ``f`` also uses tensors that require gradients, the gradient of a tensor belongs
+    to their graph (a gradient penalty), and inside another ``grad`` every gradient does; inside ``no_grad`` none does.
 
     Args:
         f: a function that returns one number as a tensor.

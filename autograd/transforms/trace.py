@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,15 @@ from ..core.scope import enable_grad, is_grad_enabled, next_seq
 from ..core.sweep import reachable
 from ..core.tensor import Tensor
 from ..errors import DomainError, DTypeError
+
+
+class _Running(threading.local):
+    """How many calls that are being differentiated this thread is inside of."""
+
+    depth = 0
+
+
+_running = _Running()
 
 
 def trace(x: Any, what: str) -> Tensor:
@@ -37,7 +47,8 @@ def run(
     """Call ``f``, recorded even inside ``no_grad``, with the arguments of these numbers traced.
 
     Return its result, the traced arguments, and whether derivatives belong to a graph: whether tensors from outside
-    that require gradients went into the result, as arguments or because ``f`` uses them.
+    that require gradients went into the result, and someone can ask for them, because tensors were given or because
+    this call is itself being differentiated.
     """
     start = next_seq()
     traced = list(args)
@@ -49,8 +60,12 @@ def run(
         if not -len(args) <= i < len(args):
             raise DomainError(f"{what}: argnums names argument {i} but {len(args)} were given → count from 0")
         traced[i] = trace(args[i], what)
-    with enable_grad():
-        out = f(*traced, **kwargs)
+    outermost, _running.depth = _running.depth == 0, _running.depth + 1
+    try:
+        with enable_grad():
+            out = f(*traced, **kwargs)
+    finally:
+        _running.depth -= 1
     if not isinstance(out, Tensor):
         if not backend.is_array(type(out)) and not isinstance(out, (int, float)):
             raise DTypeError(
@@ -58,7 +73,8 @@ def run(
             )
         out = Tensor(out)  # does not depend on the arguments
     roots = [] if out.node is None else [out.node]
-    linked = is_grad_enabled() and any([node.seq < start for node in reachable(roots, start)])
+    of_tensors = any([isinstance(args[i], Tensor) for i in numbers])
+    linked = is_grad_enabled() and (of_tensors or not outermost) and any(n.seq < start for n in reachable(roots, start))
     return out, [traced[i] for i in numbers], linked
 
 

@@ -14,7 +14,7 @@ from .. import kernels
 from ..config import switches, use_kernels
 from ..errors import AutogradError
 from .contract import Contract
-from .node import recorded
+from .node import Op, recorded
 from .primitive import check_name, docstring, elementwise
 from .scope import enable_grad, scope, state
 from .sweep import sweep
@@ -23,7 +23,7 @@ from .tensor import Tensor, as_array, make, operand
 composites: dict[str, Composite] = {}
 
 
-class Composite:
+class Composite(Op):
     """The declaration of a composite; see ``composite``."""
 
     def __init__(

@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 from .scope import ROOT, Scope, next_seq
 
 if TYPE_CHECKING:
-    from .primitive import Primitive
+    from .contract import Contract
     from .tensor import Tensor
+
+
+class Op:
+    """What made a node, as far as sweeps, messages and diagrams ask.
+
+    Primitives, composites with a kernel, checkpoints and the picking of one output are such. ``pull(g, parents, saved,
+    params)`` gives the gradients of the inputs; ``saved_names`` says what a node saves, ``params`` which parameters it
+    keeps.
+    """
+
+    name: str
+    label: str
+    contract: Contract
+    params: Collection[str]
+    saved_names: tuple[str, ...]
+    pull: Callable[..., Any]
+
+    def lift(self, node: Node, wrap: Callable[[Any, Any], Any]) -> tuple[Any, ...]:
+        """Return what ``node`` saved, every array made a tensor by ``wrap(array, its node)``."""
+        return node.saved
 
 
 class Node:
@@ -22,7 +43,7 @@ class Node:
 
     __slots__ = ("dtype", "grad", "op", "params", "parents", "saved", "scope", "seq", "shape")
 
-    op: Primitive | None
+    op: Op | None
     parents: tuple[Node | None, ...] | None
     saved: tuple[Any, ...]
     params: tuple[Any, ...]
@@ -37,7 +58,7 @@ class Node:
         return f"<{self.op.name if self.op else 'leaf'}{' in ' + where if where else ''} {self.shape}>"
 
 
-def recorded(op: Any, parents: Any, saved: Any, params: Any, out: Any, scope: Scope, seq: float | None = None) -> Node:
+def recorded(op: Op, parents: Any, saved: Any, params: Any, out: Any, scope: Scope, seq: float | None = None) -> Node:
     """Return the node of a result, an array or a tuple of them. Dispatchers have these lines written out."""
     node = Node()
     node.op, node.parents, node.saved, node.params = op, parents, saved, params
@@ -48,14 +69,14 @@ def recorded(op: Any, parents: Any, saved: Any, params: Any, out: Any, scope: Sc
     return node
 
 
-class Pick:
+class Pick(Op):
     """The pseudo-operation that takes one output of an operation with several; the sweep gathers its gradients."""
 
-    name = "pick"
-    label = ""
+    name, label = "pick", ""
+    params, saved_names = ("index",), ()
 
 
-PICK: Any = Pick()
+PICK = Pick()
 
 
 def picked(several: Node, index: int, out: Any, seq: float | None = None) -> Node | None:

@@ -20,6 +20,7 @@ from ..errors import AutogradError
 from .anomaly import watched
 from .contract import Contract
 from .dispatch import REQUIRED, build_dispatcher, build_pull, names_of
+from .node import Op
 from .tensor import Tensor
 
 Rule = Callable[..., Any]
@@ -40,7 +41,7 @@ class Implementations(dict[type, Callable[..., Any]]):
 
 
 @dataclass(eq=False)
-class Primitive:
+class Primitive(Op):
     """The declaration of one operation; see ``primitive``."""
 
     name: str

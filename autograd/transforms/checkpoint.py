@@ -9,7 +9,7 @@ from .. import backend
 from ..core.composite import identity
 from ..core.contract import Contract
 from ..core.dispatch import record_several
-from ..core.node import Node, leaf, recorded
+from ..core.node import Node, Op, leaf, recorded
 from ..core.scope import enable_grad, next_seq, state
 from ..core.sweep import reachable, sweep
 from ..core.tensor import Tensor, make
@@ -17,10 +17,8 @@ from ..errors import DTypeError
 from ..random import default_generator
 
 
-class Segment:
-    """A checkpointed call as an operation of its own:
-    it keeps its inputs and runs again when its gradient is wanted.
-    """
+class Segment(Op):
+    """A checkpointed call as an operation: it keeps its inputs, and runs again when its gradient is wanted."""
 
     name = label = "checkpoint"
     contract = Contract.parse("*inputs")
@@ -108,7 +106,7 @@ def checkpoint(f: Callable[..., Any], *args: Any) -> Any:
     parents = tuple(x.node if isinstance(x, Tensor) else None for x in args) + captured
     if not roots:
         return out
-    op: Any = Segment(f, random_state)
+    op = Segment(f, random_state)
     saved = ([x.data if isinstance(x, Tensor) else x for x in args],)
     if isinstance(out, tuple):
         return record_several(op, tuple(o.data for o in outs), parents, saved, (captured,))

@@ -11,6 +11,7 @@ from typing import Any
 
 from .. import backend
 from ..core.node import PICK, Node
+from ..core.primitive import Primitive
 from ..core.scope import enable_grad, no_grad
 from ..core.sweep import lift, reachable, sweep, unbroadcast
 from ..core.tensor import Tensor, make
@@ -64,6 +65,8 @@ def _tangent(node: Node, incoming: list[Any]) -> Any:
     assert op is not None
     if op is PICK:
         return incoming[0][node.params[0]]
+    if not isinstance(op, Primitive):
+        return _by_reverse_rule(node, incoming)
     saved = dict(zip(op.saved_names, lift(node), strict=True))
     known = (
         [(o.name, t) for o, t in zip(op.contract.inputs, incoming, strict=False)] if not op.contract.variadic else []
@@ -71,14 +74,13 @@ def _tangent(node: Node, incoming: list[Any]) -> Any:
     moving = [(x, t) for x, t in known if t is not None]
     names = {x for x, _ in known}
     params = dict(zip(op.params, node.params, strict=True))
-    deriv = getattr(op, "deriv", {})
     total: Any = None
-    if deriv and all(x in deriv for x, _ in moving):
+    if op.deriv and all(x in op.deriv for x, _ in moving):
         values = {**saved, **params}
         for x, t in moving:
-            d = deriv[x]
+            d = op.deriv[x]
             total = _plus(total, t * (d(*[values[n] for n in op.rule_names[x]]) if callable(d) else d))
-    elif moving and all(x in getattr(op, "linear_in", ()) and names - {x} <= set(saved) for x, _ in moving):
+    elif moving and all(x in op.linear_in and names - {x} <= set(saved) for x, _ in moving):
         for x, t in moving:
             total = _plus(total, op.replay(*[t if n == x else saved[n] for n, _ in known], *node.params))
     else:

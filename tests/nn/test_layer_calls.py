@@ -37,15 +37,15 @@ LAYERS = [
 
 
 @pytest.mark.parametrize(("layer", "shape"), LAYERS, ids=lambda value: type(value).__name__)
-def test_every_layer_stays_on_its_device(layer, shape):
+def test_every_layer_stays_on_its_device(layer, shape, device):
     """The strict device refuses, like CuPy's, to mix with host arrays or to turn into them unasked."""
-    layer.to("strict")
-    x = autograd.uniform(shape, device="strict").requires_grad_()
+    layer.to(device)
+    x = autograd.uniform(shape, device=device).requires_grad_()
     out = layer(x)
     out.sum().backward()
-    assert {out.device, x.grad.device, *(p.grad.device for p in layer.parameters())} == {"strict"}
+    assert {out.device, x.grad.device, *(p.grad.device for p in layer.parameters())} == {device}
     assert {p.dtype.name for p in [out, x.grad, *layer.parameters()]} == {"float32"}
-    assert {b.device for b in layer.buffers()} <= {"strict"}
+    assert {b.device for b in layer.buffers()} <= {device}
 
 
 def test_layers_are_float32_and_take_a_dtype():

@@ -356,9 +356,9 @@ def test_evaluating_leaves_the_modes_and_the_model_as_they_were():
     assert [layer.training for layer in run.model[:3]] == [True, False, True]
 
 
-def test_training_on_the_strict_device(tmp_path):
+def test_training_on_another_device(tmp_path, device):
     run = trainer(tmp_path)
-    run.model.to("strict")
+    run.model.to(device)
     run.fit(*loaders(), epochs=1)
     assert run.predict(loaders()[1]).device == "cpu"
 

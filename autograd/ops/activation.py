@@ -1,4 +1,12 @@
-"""Activation functions."""
+"""Activation functions.
+
+>>> import autograd
+>>> x = autograd.tensor([-1.0, 0.0, 2.0])
+>>> autograd.relu(x), autograd.sigmoid(x)
+(tensor([0., 0., 2.]), tensor([0.2689, 0.5   , 0.8808]))
+>>> autograd.leaky_relu(x, 0.1), autograd.gelu(x)
+(tensor([-0.1,  0. ,  2. ]), tensor([-0.158655,  0.        ,  1.95449]))
+"""
 
 from __future__ import annotations
 

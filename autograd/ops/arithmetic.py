@@ -2,6 +2,16 @@
 
 One rule for ties in the whole library: where several values tie for a maximum or minimum, the last of them gets the
 whole gradient. So relu(x), maximum(x, 0), clip(x, 0) and where(x > 0, x, 0) have derivative 0 at 0.
+
+>>> import autograd
+>>> x = autograd.tensor([-2.0, 0.0, 3.0], requires_grad=True)
+>>> (2 * x**2 - 1) / 4
+tensor([ 1.75, -0.25,  4.25], op=divide)
+>>> autograd.where(x > 0, x, 0).sum().backward()
+>>> x.grad, autograd.maximum(x, 1.0), autograd.clip(x, -1, 1)
+(tensor([0., 0., 1.]), tensor([1., 1., 3.], op=maximum), tensor([-1.,  0.,  1.], op=clip))
+>>> autograd.grad(autograd.power, argnums=(0, 1))(2.0, 3.0)
+(12.0, 5.545177444479562)
 """
 
 from __future__ import annotations

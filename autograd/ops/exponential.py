@@ -1,4 +1,11 @@
-"""Exponentials, logarithms, trigonometric and hyperbolic functions, the error function."""
+"""Exponentials, logarithms, trigonometric and hyperbolic functions, the error function.
+
+>>> import autograd
+>>> autograd.exp(autograd.tensor([0.0, 1.0])), autograd.log(autograd.tensor([1.0, 10.0]))
+(tensor([1.      , 2.71828]), tensor([0.       , 2.30258]))
+>>> autograd.grad(autograd.sin)(0.0), autograd.grad(autograd.tanh)(0.0), float(autograd.erf(0.5))
+(1.0, 1.0, 0.52049988)
+"""
 
 from __future__ import annotations
 

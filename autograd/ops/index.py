@@ -1,4 +1,17 @@
-"""Indexing and its adjoint: reading elements, and adding values up at places."""
+"""Indexing and its adjoint: reading elements, and adding values up at places.
+
+>>> import autograd
+>>> x = autograd.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]], requires_grad=True)
+>>> (x[[0, 0, 2]].sum() + x[1:, 0].sum()).backward()
+>>> x.grad
+tensor([[2., 2.],
+        [1., 0.],
+        [2., 1.]])
+>>> autograd.gather(x.detach(), autograd.tensor([[1], [0], [1]]), axis=1).tolist()
+[[2.0], [3.0], [6.0]]
+>>> autograd.scatter_add(autograd.ones((1, 3)), autograd.tensor([[0, 2, 0]]), (1, 4), axis=1)
+tensor([[2., 0., 1., 0.]])
+"""
 
 from __future__ import annotations
 

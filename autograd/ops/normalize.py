@@ -1,4 +1,15 @@
-"""Softmax, normalisations, classification loss, dropout: composites, written as their papers write them."""
+"""Softmax, normalisations, classification loss, dropout: composites, written as their papers write them.
+
+>>> import autograd
+>>> x = autograd.tensor([[0.0, 1.0, 2.0]])
+>>> autograd.softmax(x)
+tensor([[0.09003, 0.24472, 0.66524]])
+>>> autograd.layer_norm(x, autograd.ones(3), autograd.zeros(3))
+tensor([[-1.22473,  0.       ,  1.22473]])
+>>> kept = autograd.dropout(autograd.ones(1000), p=0.25, generator=autograd.Generator(0))
+>>> sorted({round(v, 4) for v in kept.tolist()})
+[0.0, 1.3333]
+"""
 
 from __future__ import annotations
 

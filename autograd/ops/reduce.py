@@ -1,6 +1,19 @@
 """Reductions, cumulative sums and products, and sorting.
 
 ``axis`` is None (all axes), a number or a tuple, as in NumPy. Where values tie, the last of them gets the gradient.
+
+>>> import autograd
+>>> x = autograd.tensor([[1.0, 5.0, 5.0], [2.0, 0.0, 4.0]], requires_grad=True)
+>>> autograd.sum(x).item(), autograd.mean(x, axis=0), autograd.var(x, axis=1, ddof=1).shape
+(17.0, tensor([1.5, 2.5, 4.5], op=mean), (2,))
+>>> autograd.max(x, axis=1).sum().backward()
+>>> x.grad
+tensor([[0., 0., 1.],
+        [0., 0., 1.]])
+>>> autograd.cumsum(x, 1), autograd.sort(x.detach(), axis=1), autograd.argmax(x, 1)
+(tensor([[ 1.,  6., 11.],
+        [ 2.,  2.,  6.]], op=cumsum), tensor([[1., 5., 5.],
+        [0., 2., 4.]]), tensor([1, 2]))
 """
 
 from __future__ import annotations

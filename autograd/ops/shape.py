@@ -1,4 +1,16 @@
-"""Changing the shape: views, joins, parts, padding, triangles. All linear."""
+"""Changing the shape: views, joins, parts, padding, triangles. All linear.
+
+>>> import autograd
+>>> x = autograd.arange(6).reshape(2, 3)
+>>> autograd.transpose(x).shape, autograd.concatenate([x, x], axis=1).shape, autograd.stack([x, x]).shape
+((3, 2), (2, 6), (2, 2, 3))
+>>> autograd.pad(x, ((0, 0), (1, 0))), autograd.flip(x, 1), autograd.tile(x, (1, 2)).shape
+(tensor([[0, 0, 1, 2],
+        [0, 3, 4, 5]]), tensor([[2, 1, 0],
+        [5, 4, 3]]), (2, 6))
+>>> [part.tolist() for part in autograd.unstack(x, axis=1)], autograd.diagonal(x).tolist()
+([[0, 3], [1, 4], [2, 5]], [0, 4])
+"""
 
 from __future__ import annotations
 

@@ -11,8 +11,8 @@ from autograd import composites, registry
 PAGE = Path(__file__).parent / "operations.md"
 HEAD = """# Operations
 
-Every declared operation: what it computes, the shapes in letters, where its derivative jumps, where it comes from. `*` marks composites,
-which are written in other operations. Made by `python docs/generate.py`.
+Every declared operation: what it computes, the shapes in letters, where its derivative jumps, where it comes from.
+`*` marks composites, which are written in other operations. Made by `python docs/generate.py`.
 """
 
 

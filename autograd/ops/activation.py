@@ -5,7 +5,7 @@
 >>> autograd.relu(x), autograd.sigmoid(x)
 (tensor([0., 0., 2.]), tensor([0.2689, 0.5   , 0.8808]))
 >>> autograd.leaky_relu(x, 0.1), autograd.gelu(x)
-(tensor([-0.1,  0. ,  2. ]), tensor([-0.158655,  0.        ,  1.95449]))
+(tensor([-0.1,  0. ,  2. ]), tensor([-0.1587,  0.    ,  1.9545]))
 """
 
 from __future__ import annotations

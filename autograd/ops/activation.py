@@ -2,9 +2,9 @@
 
 >>> import autograd
 >>> x = autograd.tensor([-1.0, 0.0, 2.0])
->>> autograd.relu(x), autograd.sigmoid(x)
+>>> autograd.relu(x), autograd.sigmoid(x).round(4)
 (tensor([0., 0., 2.]), tensor([0.2689, 0.5   , 0.8808]))
->>> autograd.leaky_relu(x, 0.1), autograd.gelu(x)
+>>> autograd.leaky_relu(x, 0.1), autograd.gelu(x).round(4)
 (tensor([-0.1,  0. ,  2. ]), tensor([-0.1587,  0.    ,  1.9545]))
 """
 

@@ -86,7 +86,9 @@ def by_name(device: str) -> Backend:
     Raises:
         DeviceError: if there is no such device, or its library is not installed.
     """
-    kind = device.partition(":")[0] if isinstance(device, str) else str(device)
+    kind, colon, _ = device.partition(":") if isinstance(device, str) else (str(device), "", "")
+    if colon and kind != "cuda":
+        raise DeviceError(f"device: {device!r} has a number, but only 'cuda' devices are numbered → use {kind!r}")
     if kind not in _by_device:
         if kind not in _lazy:
             raise DeviceError(f"device: {device!r} is not known → use one of {sorted({*_by_device, *_lazy})}")

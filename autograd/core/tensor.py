@@ -27,12 +27,11 @@ def _from_data(data: Any) -> Any:
     """Arrays keep their type; Python floats get the default one."""
     if isinstance(data, Tensor):
         return data.data
-    if backend.is_array(type(data)):
-        return as_array(data)
+    is_array = backend.is_array(type(data))
     try:
         if isinstance(data, (list, tuple)) and any(isinstance(d, Tensor) for d in data):
             data = [d.numpy() if isinstance(d, Tensor) else d for d in data]
-        array = np.asarray(data)
+        array = as_array(data) if is_array else np.asarray(data)
     except ValueError as error:
         raise ShapeError(f"tensor: {error} → give rows of equal length") from error
     if array.dtype.kind not in "biufc":
@@ -40,7 +39,7 @@ def _from_data(data: Any) -> Any:
             f"tensor: data has type {array.dtype} but numbers are needed "
             f"→ convert {type(data).__name__} to numbers first"
         )
-    return array.astype(switches.default_dtype) if array.dtype.kind == "f" else array
+    return array.astype(switches.default_dtype) if array.dtype.kind == "f" and not is_array else array
 
 
 def element_type(what: str, dtype: Any) -> np.dtype:

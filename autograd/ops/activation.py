@@ -15,6 +15,7 @@ from typing import Any
 
 from ..core.composite import composite
 from ..core.primitive import elementwise
+from ..errors import DomainError
 from .arithmetic import clip, maximum, where
 from .exponential import erf, exp, tanh
 
@@ -85,6 +86,8 @@ def selu(x: Any) -> Any:
 @composite("x: ...", source="Hendrycks & Gimpel 2016, arXiv:1606.08415", cases=({}, {"approximate": "tanh"}))
 def gelu(x: Any, approximate: str = "none") -> Any:
     """Gaussian error linear unit, x·Φ(x); ``approximate="tanh"``: ½x(1 + tanh(√(2/π)(x + 0.044715x³)))."""
+    if approximate not in ("none", "tanh"):
+        raise DomainError(f"gelu: approximate is {approximate!r} → give 'none' or 'tanh'")
     if approximate == "tanh":
         return 0.5 * x * (1 + tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
     return 0.5 * x * (1 + erf(x * math.sqrt(0.5)))

@@ -33,9 +33,9 @@ def softmax() -> nn.Module:
 
 def mlp() -> nn.Module:
     return nn.Sequential(
-        nn.Flatten(),
-        nn.Linear(784, 512), nn.ReLU(), nn.Dropout(0.4),
-        nn.Linear(512, 512), nn.ReLU(), nn.Dropout(0.4),
+        nn.Flatten(), nn.Dropout(0.2),
+        nn.Linear(784, 512), nn.BatchNorm1d(512), nn.ReLU(), nn.Dropout(0.4),
+        nn.Linear(512, 512), nn.BatchNorm1d(512), nn.ReLU(), nn.Dropout(0.4),
         nn.Linear(512, 10),
     )  # fmt: skip
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Self
 
 import autograd
 from autograd import Tensor
-from autograd.errors import DataError, ShapeError
+from autograd.errors import DataError, DTypeError, ShapeError
 from nn.hooks import Handle, add_hook, call_with_hooks
 
 Hooks = Mapping[int, Callable[..., Any]]
@@ -360,10 +360,13 @@ def _join(path: str, name: str) -> str:
 
 
 def _as_tensor(value: Any) -> Tensor | None:
-    """The value as a constant tensor, or None if it is no array."""
+    """The value as a constant tensor, or None if it is no array of numbers."""
     if isinstance(value, Tensor):
         return value.detach()
-    return autograd.tensor(value) if hasattr(value, "__array__") or hasattr(value, "shape") else None
+    try:
+        return autograd.tensor(value) if hasattr(value, "__array__") or hasattr(value, "shape") else None
+    except DTypeError:
+        return None
 
 
 _FITS = {"b": "biufc", "i": "iufc", "u": "iufc", "f": "fc", "c": "c"}
@@ -372,7 +375,7 @@ _FITS = {"b": "biufc", "i": "iufc", "u": "iufc", "f": "fc", "c": "c"}
 
 def _misfit(key: str, own: Tensor, value: Tensor | None) -> str | None:
     if value is None:
-        return f"not an array: {key}"
+        return f"not an array of numbers: {key}"
     if value.shape != own.shape:
         return f"shape: {key} has shape {tuple(value.shape)}, the module's is {tuple(own.shape)}"
     if own.dtype.kind not in _FITS.get(value.dtype.kind, ""):

@@ -320,7 +320,9 @@ class Module:
             [key for key in own if key not in state_dict], [key for key in state_dict if key not in own]
         )
         values = {key: _as_tensor(state_dict[key]) for key in own if key in state_dict}
-        misfits = [message for key, value in values.items() if (message := _misfit(key, own[key], value))]
+        misfits = [
+            message for key, value in values.items() if (message := _misfit(key, own[key], value, state_dict[key]))
+        ]
         problems = [f"missing: {key}" for key in result.missing_keys] if strict else []
         problems += [f"unexpected: {key}" for key in result.unexpected_keys] if strict else []
         if problems := problems + misfits:
@@ -373,9 +375,9 @@ _FITS = {"b": "biufc", "i": "iufc", "u": "iufc", "f": "fc", "c": "c"}
 """Which kinds of numbers (NumPy's letters) may be stored as which."""
 
 
-def _misfit(key: str, own: Tensor, value: Tensor | None) -> str | None:
+def _misfit(key: str, own: Tensor, value: Tensor | None, given: Any) -> str | None:
     if value is None:
-        return f"not an array of numbers: {key}"
+        return f"not an array of numbers: {key} is {getattr(given, 'dtype', type(given).__name__)}"
     if value.shape != own.shape:
         return f"shape: {key} has shape {tuple(value.shape)}, the module's is {tuple(own.shape)}"
     if own.dtype.kind not in _FITS.get(value.dtype.kind, ""):

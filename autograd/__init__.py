@@ -16,9 +16,9 @@ from . import backend, errors, kernels
 from .config import default_dtype, detect_anomaly, use_kernels
 from .core.composite import composite, composites, identity
 from .core.primitive import REQUIRED, elementwise, primitive, registry
-from .core.scope import current_scope, enable_grad, is_grad_enabled, no_grad, scope
+from .core.scope import current_scope, enable_grad, is_grad_enabled, no_grad, scope, time_step
 from .core.sweep import gradients
-from .core.tensor import Tensor
+from .core.tensor import Tensor, named
 from .creation import arange, empty, eye, full, full_like, ones, ones_like, tensor, zeros, zeros_like
 from .explain import explain
 from .ops import *  # noqa: F403

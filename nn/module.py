@@ -80,7 +80,8 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run `forward` inside the module's scope, with the hooks before and after it."""
-        with autograd.scope(self._name or type(self).__name__.lower()):
+        kind = type(self).__name__
+        with autograd.scope(self._name or kind.lower(), kind=kind):
             if self._pre_hooks or self._forward_hooks or self._backward_hooks:
                 return call_with_hooks(self, args, kwargs)
             return self.forward(*args, **kwargs)

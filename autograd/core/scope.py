@@ -13,35 +13,43 @@ next_seq = itertools.count(1).__next__  # creation numbers: parents always have 
 class Scope:
     """An interned place in the program, such as ``features.conv1`` or ``rnn`` at time step 2.
 
-    Equal paths are the same object, so that remembering one costs a reference.
+    Equal paths are the same object, so that remembering one costs a reference. ``kind`` says what the place is: a
+    module's class name, ``"value"`` for a value that was given a name, nothing for other blocks. A time step has its
+    number in ``step``, a line of the user's program its place in ``line``.
 
-    >>> ROOT.child("rnn").child("cell", step=2).path
-    'rnn.cell[2]'
+    >>> ROOT.child("rnn").child("t", step=2).path
+    'rnn.t2'
     """
 
-    __slots__ = ("_children", "line", "name", "parent", "step")
+    __slots__ = ("_children", "kind", "line", "name", "parent", "step")
 
-    def __init__(self, parent: Scope | None, name: str, step: int | None = None, line: str | None = None) -> None:
-        self.parent, self.name, self.step, self.line = parent, name, step, line
-        self._children: dict[tuple[str, int | None, str | None], Scope] = {}
+    def __init__(
+        self, parent: Scope | None, name: str, step: int | None = None, line: str | None = None, kind: str = ""
+    ) -> None:
+        self.parent, self.name, self.step, self.line, self.kind = parent, name, step, line, kind
+        self._children: dict[tuple[str, int | None, str | None, str], Scope] = {}
 
-    def child(self, name: str, step: int | None = None, line: str | None = None) -> Scope:
+    def child(self, name: str, step: int | None = None, line: str | None = None, kind: str = "") -> Scope:
         """Return the scope ``name`` inside this one, the same object each time."""
-        key = (name, step, line)
+        key = (name, step, line, kind)
         found = self._children.get(key)
-        return found if found is not None else self._children.setdefault(key, Scope(self, name, step, line))
+        return found if found is not None else self._children.setdefault(key, Scope(self, name, step, line, kind))
+
+    @property
+    def label(self) -> str:
+        """The name; a time step's with its number."""
+        return self.name if self.step is None else f"{self.name}{self.step}"
 
     @property
     def path(self) -> str:
-        """The names from the outermost module inwards, joined by dots; time steps in brackets."""
-        names: list[str] = []
+        """The labels from the outermost module inwards, joined by dots."""
+        labels: list[str] = []
         scope: Scope | None = self
         while scope is not None:
-            label = scope.name if scope.step is None else f"{scope.name}[{scope.step}]"
-            if label:
-                names.append(label)
+            if scope.label:
+                labels.append(scope.label)
             scope = scope.parent
-        return ".".join(reversed(names))
+        return ".".join(reversed(labels))
 
     def __repr__(self) -> str:
         return f"Scope({self.path!r})"
@@ -61,26 +69,42 @@ state = State()
 
 
 class scope:  # noqa: N801 - used as a function
-    """Mark what runs in the block as the part ``name`` (a module, a composite, a time step) of the program.
+    """Mark what runs in the block as the part ``name`` (a module, a composite) of the program.
 
-    >>> with scope("encoder"), scope("cell", step=1):
+    ``kind`` is a module's class name; ``step`` makes it a time step, see ``time_step``.
+
+    >>> with scope("encoder", kind="GRU"), time_step(1):
     ...     current_scope().path
-    'encoder.cell[1]'
+    'encoder.t1'
     """
 
-    __slots__ = ("_name", "_path", "_recording", "_step")
+    __slots__ = ("_key", "_path", "_recording")
 
-    def __init__(self, name: str, step: int | None = None) -> None:
-        self._name, self._step = name, step
+    def __init__(self, name: str, step: int | None = None, kind: str = "") -> None:
+        self._key = (name, step, None, kind)
 
     def __enter__(self) -> None:
         self._recording, self._path = state.scope, state.path
-        state.path = self._path.child(self._name, self._step)
+        state.path = self._path.child(*self._key)
         if self._recording is not None:
             state.scope = state.path
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         state.scope, state.path = self._recording, self._path
+
+
+def time_step(t: int) -> scope:
+    """Mark what runs in the block as time step ``t`` (1, 2, 3 ...) of a loop; diagrams lay loops out by their steps.
+
+    >>> import autograd
+    >>> h = autograd.tensor([0.5], requires_grad=True)
+    >>> for t in (1, 2):
+    ...     with time_step(t):
+    ...         h = autograd.tanh(h)
+    >>> h.node
+    <tanh in t2 (1,)>
+    """
+    return scope("t", t)
 
 
 def current_scope() -> Scope:

@@ -376,6 +376,23 @@ def make(data: Any, node: Node | None = None) -> Tensor:
     return tensor
 
 
+def named(name: str, value: Tensor) -> Tensor:
+    """Call a value ``name`` in diagrams: ``h = named("h", tanh(...))``; return it.
+
+    A value that an operation made belongs from now on to a place of its own inside the place where it was made. Values
+    that nothing is recorded for stay as they are.
+
+    >>> import autograd
+    >>> x = named("x", autograd.tensor([0.5], requires_grad=True))
+    >>> named("h", autograd.tanh(x)).node
+    <tanh in h (1,)>
+    """
+    node = value.node
+    if node is not None and not (node.scope.kind == "value" and node.scope.name == name):
+        node.scope = node.scope.child(name, kind="value")
+    return value
+
+
 def unwrap_index(index: Any) -> Any:
     """Return an index with tensors in it replaced by their arrays."""
     if isinstance(index, Tensor):

@@ -364,14 +364,14 @@ def test_scopes_nest_are_interned_and_end_with_an_exception() -> None:
     x = leaf(1.0)
     with autograd.scope("rnn"):
         for t in range(2):
-            with autograd.scope("cell", step=t):
+            with autograd.time_step(t):
                 y = x * 2
         with pytest.raises(ZeroDivisionError), autograd.scope("broken"):
             raise ZeroDivisionError
         z = y + 1
-    assert y.node.scope.path == "rnn.cell[1]" and z.node.scope.path == "rnn"
+    assert y.node.scope.path == "rnn.t1" and z.node.scope.path == "rnn"
     assert (x * 2).node.scope.path == ""
-    with autograd.scope("rnn"), autograd.scope("cell", step=1):
+    with autograd.scope("rnn"), autograd.time_step(1):
         assert autograd.current_scope() is y.node.scope
         with no_grad():
             assert autograd.current_scope() is y.node.scope

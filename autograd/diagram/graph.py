@@ -1,0 +1,161 @@
+"""A drawing as plain data: boxes, edges between them, and the nested groups (modules, composites) they lie in.
+
+Everything in this room reads or returns a ``Graph``: the tape is read into one, views turn one into a smaller or
+rearranged one, and the writers (DOT, page) print one. A graph holds strings and numbers only: no tensor, no node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+
+@dataclass(slots=True)
+class Sample:
+    """What a value or gradient holds: its statistics, and a small picture of it.
+
+    ``picture`` has rows of numbers from 0 (lowest) to 1 (highest): a map's own grid, a vector's one row, made coarser
+    where it is large. ``norm`` is the Euclidean norm.
+    """
+
+    low: float
+    high: float
+    mean: float
+    std: float
+    norm: float
+    picture: tuple[tuple[float, ...], ...] = ()
+    bad: int = 0  # how many elements are not finite
+
+
+@dataclass(slots=True)
+class Group:
+    """A place that holds boxes and other groups: a module, a composite, a block that the user marked, a time step.
+
+    ``kind`` is a module's class name, ``"value"`` for a value with a name of its own, otherwise empty. A time step has
+    its number in ``step``; which call of its module this is stands in ``call``. In an unfolded view ``column`` says
+    in which column it lies. A group that stands for several equal ones has their number in ``times``.
+    """
+
+    id: str
+    name: str
+    parent: str | None = None
+    kind: str = ""
+    step: int | None = None
+    call: int = 1
+    column: int | None = None
+    times: int = 1
+
+
+@dataclass(slots=True)
+class Box:
+    """One box of a drawing: a value, a parameter, an operation, or a whole group closed into one box.
+
+    Attributes:
+        id: semantic and stable, such as ``rnn.t2.tanh``; never an address.
+        kind: ``data`` (an input), ``parameter``, ``constant``, ``operation``, ``module`` (a closed group), ``output``,
+            ``state`` (what one time step hands to the next), ``loss``, ``cut`` (gradients stop), ``more`` (left out).
+        label: the first line in the box.
+        group: the innermost group that it lies in, None at the top.
+        seq: when it was computed; boxes are stepped through in this order.
+        op: the operation's name, or the closed module's class.
+        params: the operation's parameters in words, such as ``stride=2, padding=1``.
+        name: a parameter's dotted name, such as ``rnn.weight_ih_l0``.
+        symbol: the letter in formulas without its time, such as ``h`` or ``W_xh``; the time is ``step``.
+        formula: what it computes in the lecture's words, such as ``h₂ = tanh(W_hh h₁ + W_xh x₂)``; may be empty.
+        loop, step: the group whose time steps it belongs to, and which step; None outside loops.
+        column, row: its place in an unfolded view: columns are numbered from the left, boxes of one row are the same
+            part of the program at different times.
+        weights, biases: how many numbers it learns.
+        multiply_adds: how many multiply-adds it computes.
+        times: how many equal ones it stands for.
+        line: the source line that computed it.
+    """
+
+    id: str
+    kind: str
+    label: str
+    group: str | None = None
+    seq: float = 0
+    op: str = ""
+    params: str = ""
+    shape: Any = None
+    dtype: str = ""
+    name: str = ""
+    symbol: str = ""
+    formula: str = ""
+    loop: str | None = None
+    step: int | None = None
+    column: int | None = None
+    row: str = ""
+    weights: int = 0
+    biases: int = 0
+    multiply_adds: int = 0
+    times: int = 1
+    line: str = ""
+    value: Sample | None = None
+    gradient: Sample | None = None
+
+
+@dataclass(slots=True)
+class Edge:
+    """A value that flows from the box ``tail`` into the box ``head``, as its input number ``slot``.
+
+    ``kind`` is ``data``, ``parameter`` (drawn dashed), ``state`` (from one time step to the next) or ``cut``. ``norm``
+    is the norm of the gradient that flows back along it, None if unknown.
+    """
+
+    tail: str
+    head: str
+    slot: int = 0
+    kind: str = "data"
+    shape: Any = None
+    label: str = ""
+    norm: float | None = None
+
+
+@dataclass(slots=True)
+class Graph:
+    """Boxes by id in the order of computation, edges, groups by id (parents before children), and what to write under it.
+
+    ``columns`` has the heading of each column of an unfolded view, such as ``{1: "t = 1", 2: "⋯"}``; empty otherwise.
+    """
+
+    boxes: dict[str, Box] = field(default_factory=dict)
+    edges: list[Edge] = field(default_factory=list)
+    groups: dict[str, Group] = field(default_factory=dict)
+    columns: dict[int, str] = field(default_factory=dict)
+    title: str = ""
+    notes: list[str] = field(default_factory=list)
+
+    def path(self, group: str | None) -> list[Group]:
+        """The groups around and including ``group``, the outermost first."""
+        found: list[Group] = []
+        while group is not None:
+            found.append(self.groups[group])
+            group = found[-1].parent
+        return found[::-1]
+
+    def inputs(self) -> dict[str, list[Edge]]:
+        """The edges into each box, by slot."""
+        found: dict[str, list[Edge]] = {id: [] for id in self.boxes}
+        for edge in self.edges:
+            found[edge.head].append(edge)
+        for edges in found.values():
+            edges.sort(key=lambda e: e.slot)
+        return found
+
+    def outputs(self) -> dict[str, list[Edge]]:
+        """The edges out of each box."""
+        found: dict[str, list[Edge]] = {id: [] for id in self.boxes}
+        for edge in self.edges:
+            found[edge.tail].append(edge)
+        return found
+
+    def members(self) -> Iterator[tuple[str | None, Box]]:
+        """Every box with its group."""
+        return ((box.group, box) for box in self.boxes.values())
+
+    def changed(self, **fields: Any) -> Graph:
+        """A copy with other fields."""
+        return replace(self, **fields)

@@ -116,7 +116,7 @@ class Edge:
 
 @dataclass(slots=True)
 class Graph:
-    """Boxes by id in the order of computation, edges, groups by id (parents before children), and what to write under it.
+    """Boxes by id in the order of computation, edges, groups by id, parents first, and notes for the reader.
 
     ``columns`` has the heading of each column of an unfolded view, such as ``{1: "t = 1", 2: "⋯"}``; empty otherwise.
     """

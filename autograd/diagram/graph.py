@@ -44,6 +44,7 @@ class Group:
     step: int | None = None
     call: int = 1
     column: int | None = None
+    row: str = ""
     times: int = 1
 
 
@@ -60,6 +61,7 @@ class Box:
         seq: when it was computed; boxes are stepped through in this order.
         op: the operation's name, or the closed module's class.
         params: the operation's parameters in words, such as ``stride=2, padding=1``.
+        given: the operation's parameters by name.
         name: a parameter's dotted name, such as ``rnn.weight_ih_l0``.
         symbol: the letter in formulas without its time, such as ``h`` or ``W_xh``; the time is ``step``.
         formula: what it computes in the lecture's words, such as ``h₂ = tanh(W_hh h₁ + W_xh x₂)``; may be empty.
@@ -79,6 +81,7 @@ class Box:
     seq: float = 0
     op: str = ""
     params: str = ""
+    given: dict[str, Any] = field(default_factory=dict)
     shape: Any = None
     dtype: str = ""
     name: str = ""
@@ -101,8 +104,9 @@ class Box:
 class Edge:
     """A value that flows from the box ``tail`` into the box ``head``, as its input number ``slot``.
 
-    ``kind`` is ``data``, ``parameter`` (drawn dashed), ``state`` (from one time step to the next) or ``cut``. ``norm``
-    is the norm of the gradient that flows back along it, None if unknown.
+    ``kind`` is ``data``, ``parameter`` (drawn dashed), ``state`` (from one time step to another) or ``cut``. ``norm``
+    is the norm of the gradient that flows back along it, None if unknown. ``index`` says which output of ``tail`` it
+    is, if that has several; ``lag`` how many time steps pass on the way in a folded view.
     """
 
     tail: str
@@ -112,6 +116,8 @@ class Edge:
     shape: Any = None
     label: str = ""
     norm: float | None = None
+    index: int | None = None
+    lag: int = 0
 
 
 @dataclass(slots=True)

@@ -63,7 +63,7 @@ class Box:
         params: the operation's parameters in words, such as ``stride=2, padding=1``.
         given: the operation's parameters by name.
         name: a parameter's dotted name, such as ``rnn.weight_ih_l0``.
-        symbol: the letter in formulas without its time, such as ``h`` or ``W_xh``; the time is ``step``.
+        symbol, time: the letter in formulas, such as ``h`` or ``W_xh``, and its time, such as ``2``, ``t`` or nothing.
         formula: what it computes in the lecture's words, such as ``h₂ = tanh(W_hh h₁ + W_xh x₂)``; may be empty.
         loop, step: the group whose time steps it belongs to, and which step; None outside loops.
         column, row: its place in an unfolded view: columns are numbered from the left, boxes of one row are the same
@@ -86,6 +86,7 @@ class Box:
     dtype: str = ""
     name: str = ""
     symbol: str = ""
+    time: str = ""
     formula: str = ""
     loop: str | None = None
     step: int | None = None

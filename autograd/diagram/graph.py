@@ -6,7 +6,7 @@ rearranged one, and the writers (DOT, page) print one. A graph holds strings and
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -159,9 +159,22 @@ class Graph:
             found[edge.tail].append(edge)
         return found
 
-    def members(self) -> Iterator[tuple[str | None, Box]]:
-        """Every box with its group."""
-        return ((box.group, box) for box in self.boxes.values())
+    def without(self, boxes: Collection[str] = (), edges: Collection[Edge] = ()) -> Graph:
+        """A copy without these boxes and edges, and without what was computed only for them."""
+        cut = {id(edge) for edge in edges}
+        outputs = self.outputs()
+        left = {tail: sum(id(e) not in cut for e in ends) for tail, ends in outputs.items()}
+        gone = {b for b, n in left.items() if n == 0 and outputs[b]} | set(boxes)
+        inputs = self.inputs()
+        waiting = list(gone)
+        while waiting:
+            for edge in inputs[waiting.pop()]:
+                left[edge.tail] -= id(edge) not in cut
+                if left[edge.tail] == 0 and edge.tail not in gone:
+                    gone.add(edge.tail)
+                    waiting.append(edge.tail)
+        kept = [e for e in self.edges if id(e) not in cut and e.tail not in gone and e.head not in gone]
+        return self.changed(boxes={k: box for k, box in self.boxes.items() if k not in gone}, edges=kept)
 
     def changed(self, **fields: Any) -> Graph:
         """A copy with other fields."""

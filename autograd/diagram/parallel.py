@@ -51,7 +51,7 @@ def input_axis(box: Box, slot: int, shape: tuple[int, ...], axis: int) -> int | 
         place = ndim - (len(operand.core) - operand.before) - (out.before + free - axis)
         return place if place >= operand.before and shape[place] == box.shape[axis] else None
     letter = out.core[axis if axis < out.before else axis - free]
-    if letter not in operand.core or "..." in tokens and "..." not in operand.dims and letter not in operand.core:
+    if letter not in operand.core or ("..." in tokens and "..." not in operand.dims and letter not in operand.core):
         return None
     place = operand.core.index(letter)
     return place if place < operand.before else place + ndim - len(operand.core)
@@ -84,13 +84,17 @@ class _Finder:
         for box in self.graph.boxes.values():
             if (sequence := self._look_forward(box)) is not None:
                 self.found[box.id] = sequence
-        used = {edge.tail for box in self.graph.boxes.values() for edge in self.inputs[box.id] if self._takes(box, edge)}
+        used = {
+            edge.tail for box in self.graph.boxes.values() for edge in self.inputs[box.id] if self._takes(box, edge)
+        }
         return {id: s for id, s in self.found.items() if self.inputs[id] or id in used}
 
     def _takes(self, box: Box, edge: Edge) -> bool:
         """Whether ``box`` uses the elements of a sequence one by one."""
         sequence = self.found.get(edge.tail)
-        return sequence is not None and (box.id in self.found or element_of(box, edge, sequence, self.graph) is not None)
+        return sequence is not None and (
+            box.id in self.found or element_of(box, edge, sequence, self.graph) is not None
+        )
 
     def _look_back(self, box: Box) -> None:
         """What is taken apart into the steps of a loop should be made step by step."""
@@ -121,18 +125,14 @@ class _Finder:
         if box.kind == "output":
             return self.found.get(ends[0].tail)
         if box.op == "stack":
-            sources = [self._source(e) for e in ends]
-            if None not in sources and len({s.loop for s in sources}) == 1 and len({s.step for s in sources}) == len(ends):  # type: ignore[union-attr]
-                steps = tuple(s.step for s in sources)  # type: ignore[union-attr]
-                return Sequence(sources[0].loop or "", steps, box.given.get("axis", 0) % len(box.shape))  # type: ignore[arg-type, union-attr]
+            places = {(tail.loop, tail.step): None for e in ends if (tail := self.graph.boxes[e.tail]).step is not None}
+            if len(places) == len(ends) and len({loop for loop, _ in places}) == 1:
+                steps = tuple(step for _, step in places if step is not None)
+                return Sequence(next(iter(places))[0] or "", steps, box.given.get("axis", 0) % len(box.shape))
         for axis in range(len(box.shape)):
             if (sequence := self._kept(box, ends, axis)) is not None:
                 return sequence
         return None
-
-    def _source(self, edge: Edge) -> Box | None:
-        box = self.graph.boxes[edge.tail]
-        return box if box.step is not None else None
 
     def _kept(self, box: Box, ends: list[Edge], axis: int) -> Sequence | None:
         """The sequence along ``axis`` of the result, if all inputs that have that axis are sequences along it."""
@@ -238,7 +238,9 @@ class _Splitter:
             ends = self.inputs[tail]
             source = ends[0].tail if ends else ""
             sequence = self.sequences.get(source)
-            element = None if sequence is None or tail in self.sequences else element_of(box, ends[0], sequence, self.graph)
+            element = (
+                None if sequence is None or tail in self.sequences else element_of(box, ends[0], sequence, self.graph)
+            )
             if element is None or sequence is None:
                 return (f"{tail}.joined" if self._is_split(tail) else tail), index
             element = (index or 0) if element == -1 else element

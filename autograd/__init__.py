@@ -23,7 +23,7 @@ from .creation import arange, empty, eye, full, full_like, ones, ones_like, tens
 from .explain import explain
 from .ops import *  # noqa: F403
 from .random import Generator, default_generator, integers, manual_seed, normal, permutation, uniform
-from .transforms import checkpoint, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
+from .transforms import checkpoint, grad, gradient_norms, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 
 __version__ = "0.1.0"
 

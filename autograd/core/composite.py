@@ -14,6 +14,7 @@ from .. import kernels
 from ..config import switches, use_kernels
 from ..errors import AutogradError
 from .contract import Contract
+from .dispatch import constants, record_several
 from .node import Op, recorded
 from .primitive import check_name, docstring, elementwise
 from .scope import enable_grad, scope, state
@@ -71,16 +72,18 @@ class Composite(Op):
             self.plans[key] = kernels.choose(offers, spec)[0]
         return self.plans[key]
 
-    def record(self, kernel: Any, values: dict[str, Any]) -> Tensor:
+    def record(self, kernel: Any, values: dict[str, Any]) -> Any:
         """Run a kernel, and record it as one node if anything needs a gradient."""
         inputs = [values[n] for n in self.inputs]
         params = tuple(v for n, v in values.items() if n not in self.inputs)
         out, residuals = kernel.forward(*[_raw(x) for x in inputs], *params)
-        out = as_array(out)
         parents = tuple([x.node if isinstance(x, Tensor) else None for x in inputs])
         if state.scope is None or all([p is None for p in parents]):
-            return make(out)
+            return constants(out)
         saved = (*[_raw(x) for x in inputs], (kernel, residuals))
+        if isinstance(out, tuple):
+            return record_several(self, out, parents, saved, params)
+        out = as_array(out)
         return make(out, recorded(self, parents, saved, params, out, state.scope))
 
     def lift(self, node: Any, wrap: Callable[[Any, Any], Any]) -> tuple[Any, ...]:
@@ -116,7 +119,10 @@ def composite(
 
     It marks its part of the graph with a scope of that name, and lets a kernel registered under it stand in. A kernel
     has ``forward(*inputs, *params)``, which returns the result and residuals, and ``backward(g, wanted, inputs,
-    residuals, *params)``, which returns a gradient for each wanted input and None for the others, on arrays.
+    residuals, *params)``, which returns a gradient for each wanted input and None for the others, on arrays. With
+    several outputs the result is a tuple and so is ``g``.
+
+    Called directly by a module of the same name (``rnn`` by ``RNN``) it enters no scope: the module is its place.
 
     Args:
         contract: the inputs, in the definition's order; the definition's other arguments are parameters.
@@ -138,7 +144,7 @@ def composite(
         known, module = composites.get(declared.name), definition.__module__
         check_name("composite", declared.name, module, known.definition.__module__ if known else module)
         composites[declared.name] = declared
-        count = len(declared.inputs)
+        count, plain = len(declared.inputs), declared.name.replace("_", "")
 
         @functools.wraps(definition)
         def call(*args: Any, **kwargs: Any) -> Any:
@@ -153,6 +159,8 @@ def composite(
                 kernel = declared.kernel_for(bound.arguments) if served else None
                 if kernel is not None:
                     return declared.record(kernel, bound.arguments)
+            if state.path.kind.lower() == plain:
+                return definition(*args, **kwargs)
             with scope(declared.name):
                 return definition(*args, **kwargs)
 
@@ -169,17 +177,23 @@ identity = elementwise(
 )
 
 
-def differentiate(
-    f: Callable[[list[Any]], Tensor], inputs: Sequence[Any], wanted: Sequence[bool], g: Tensor
-) -> list[Any]:
-    """Return the gradients of ``f(inputs)`` with respect to the wanted inputs, as tensors of the inputs' graph."""
+def differentiate(f: Callable[[list[Any]], Any], inputs: Sequence[Any], wanted: Sequence[bool], g: Any) -> list[Any]:
+    """Return the gradients of ``f(inputs)`` with respect to the wanted inputs, as tensors of the inputs' graph.
+
+    ``g`` is the gradient of the result; a tuple of them if ``f`` returns a tuple.
+    """
     with enable_grad():
         own = [identity(x) if want else x for x, want in zip(inputs, wanted, strict=True)]
         out = f(own)
-        if out.node is None:
+        parts = zip(out, g, strict=True) if isinstance(out, tuple) else [(out, g)]
+        seeds: dict[Any, Any] = {}
+        for part, gradient in parts:
+            if part.node is not None:
+                seeds[part.node] = seeds[part.node] + gradient if part.node in seeds else gradient
+        if not seeds:
             return [None] * len(own)
         found = sweep(
-            {out.node: g}, keep=True, graph=True, wanted={x.node for x, want in zip(own, wanted, strict=True) if want}
+            seeds, keep=True, graph=True, wanted={x.node for x, want in zip(own, wanted, strict=True) if want}
         )
     return [found.get(x.node) if want else None for x, want in zip(own, wanted, strict=True)]
 

@@ -2,7 +2,8 @@
 they are written in.
 
 A name without dimensions takes any shape. ``...`` stands for any axes, which broadcast among the inputs, a number for
-itself, a letter for one size throughout, ``C/groups`` and ``C*groups`` for arithmetic on letters and parameters. A name
+itself, a letter for one size throughout, ``C/groups`` and ``C*groups`` for arithmetic on letters,
+parameters and numbers (``H*4``). A name
 with a star is a sequence of arrays. An input that is None is passed over.
 """
 
@@ -142,7 +143,7 @@ class Contract:
         if dim.isdigit():
             return int(dim)
         left, sign, right = re.fullmatch(r"(\w+)(?:([/*])(\w+))?", dim).groups()  # type: ignore[union-attr]
-        values = [sizes.get(n, params.get(n)) for n in (left, right) if n]
+        values = [int(n) if n.isdigit() else sizes.get(n, params.get(n)) for n in (left, right) if n]
         if not all(isinstance(v, int) for v in values):
             return None
         a, b = int(str(values[0])), int(str(values[-1]))

@@ -387,7 +387,7 @@ def named(name: str, value: Tensor) -> Tensor:
     >>> named("h", autograd.tanh(x)).node
     <tanh in h (1,)>
     """
-    node = value.node
+    node = getattr(value, "node", None)  # an array has none
     if node is not None and not (node.scope.kind == "value" and node.scope.name == name):
         node.scope = node.scope.child(name, kind="value")
     return value

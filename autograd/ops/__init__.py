@@ -117,6 +117,7 @@ from .pooling import (
     max_pool2d,
     max_pool3d,
 )
+from .recurrent import gru, gru_cell, lstm, lstm_cell, rnn, rnn_cell
 from .reduce import all_ as all
 from .reduce import any_ as any
 from .reduce import argmax, argmin, argsort, count_nonzero, cumprod, cumsum, logsumexp, mean, prod, sort, std, var
@@ -223,6 +224,8 @@ __all__ = [
     "greater",
     "greater_equal",
     "group_norm",
+    "gru",
+    "gru_cell",
     "hardsigmoid",
     "hardswish",
     "hardtanh",
@@ -251,6 +254,8 @@ __all__ = [
     "logical_or",
     "logical_xor",
     "logsumexp",
+    "lstm",
+    "lstm_cell",
     "mT",
     "matmul",
     "matrix_power",
@@ -282,6 +287,8 @@ __all__ = [
     "remainder",
     "repeat",
     "reshape",
+    "rnn",
+    "rnn_cell",
     "roll",
     "round",
     "scatter",

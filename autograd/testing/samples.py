@@ -169,7 +169,7 @@ def _shapes(
         left, sign, right = re.fullmatch(r"(\w+)(?:([/*])(\w+))?", dim).groups()  # type: ignore[union-attr]
         if left not in sizes and left not in known:
             sizes[left] = pick(1, LARGEST)
-        a, b = (sizes[n] if n in sizes else int(known.get(n, 1)) for n in (left, right))
+        a, b = (sizes[n] if n in sizes else int(known.get(n, n if n and n.isdigit() else 1)) for n in (left, right))
         return a // b if sign == "/" else a * b if sign == "*" else a
 
     def shape(operand: Any) -> Shape:

@@ -1,17 +1,19 @@
 """Operations on whole sequences, drawn as what they are: the same operation at every time step.
 
-A recurrent layer takes a sequence apart (``unstack``), works step by step and joins the results (``stack``). What stands
-before and after it often treats all steps alike in one call: an ``Embedding`` of a whole sentence, a ``Linear`` on all
-states. Such a box becomes one box per step, and taking apart and joining vanish: the output layer of step 2 is fed by
-the state of step 2. Whether an operation keeps the time axis is read off its declared contract.
+A recurrent layer takes a sequence apart (``unstack``), works step by step and joins the results (``stack``). What
+stands before and after it often treats all steps alike in one call: an ``Embedding`` of a whole sentence, a ``Linear``
+on all states. Such a box becomes one box per step, and taking apart and joining vanish: the output layer of step 2 is
+fed by the state of step 2. Whether an operation keeps the time axis apart is read off its declared contract.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import Any
 
 from .. import composites, registry
+from ..core.contract import Operand
 from .graph import Box, Edge, Graph, Group
 
 VIEWS = ("transpose", "reshape", "expand_dims", "squeeze", "broadcast_to", "identity")
@@ -42,19 +44,28 @@ def input_axis(box: Box, slot: int, shape: tuple[int, ...], axis: int) -> int | 
         return axis if same else None
     operand, out = declared.contract.inputs[slot], declared.contract.outputs[0] if declared.contract.outputs else None
     if operand.dims is None:
-        return _opaque_axis(box, ndim, axis)
+        return _opaque_axis(box, ndim, axis) if len(declared.contract.inputs) == 1 else None
     if out is None or out.dims is None:
         return None
-    tokens = out.dims
     free = out_ndim - len(out.core)
     if out.before <= axis < out.before + free:  # one of the axes that ... stands for: they match from the right
         place = ndim - (len(operand.core) - operand.before) - (out.before + free - axis)
         return place if place >= operand.before and shape[place] == box.shape[axis] else None
     letter = out.core[axis if axis < out.before else axis - free]
-    if letter not in operand.core or ("..." in tokens and "..." not in operand.dims and letter not in operand.core):
+    first = declared.contract.inputs[0]
+    if (
+        letter not in operand.core
+        or letter not in first.core
+        or any(_mixes(o, letter) for o in declared.contract.inputs)
+    ):
         return None
     place = operand.core.index(letter)
     return place if place < operand.before else place + ndim - len(operand.core)
+
+
+def _mixes(operand: Operand, letter: str) -> bool:
+    """Whether a letter stands for two axes of one input, or for a part or multiple of one."""
+    return sum(letter in re.findall(r"[A-Za-z]+", dim) for dim in operand.core) > (letter in operand.core)
 
 
 def _opaque_axis(box: Box, ndim: int, axis: int) -> int | None:

@@ -15,7 +15,7 @@ OUTER = ("data", "output", "loss")
 
 
 def rows(graph: Graph) -> Graph:
-    """Return the graph with ``row`` of every box in a loop: its id without the step, equal for the same part of all steps."""
+    """Return the graph with ``row`` of every box in a loop: its id without the step, the same at all times."""
     boxes = {}
     for id, box in graph.boxes.items():
         row = ""
@@ -169,7 +169,7 @@ def _group_in_column(graph: Graph, groups: dict[str, Group], box: Box, column: i
         if i == place and group.id not in plain:
             continue
         id = f"{group.id}.t{box.step}" if i < place else group.id
-        row = group.id if i < place else f"{path[place].parent or ''}{group.id[len(path[place].id) :]}"
+        row = group.id if i < place else f"{path[place].parent or ''}{group.id[len(path[place].id) :]}".lstrip(".")
         while id in groups and groups[id].column != column:
             id += "′"
         copy = replace(group, id=id, parent=parent, column=column, row=row, step=None)

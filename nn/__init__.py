@@ -6,7 +6,8 @@
 (5, 2)
 """
 
-from nn import data, init, metrics, optim, schedule
+from autograd import gradient_norms
+from nn import data, init, metrics, optim, schedule, utils
 from nn.activation import (
     CELU,
     ELU,
@@ -58,6 +59,7 @@ from nn.pooling import (
     MaxPool1d,
     MaxPool2d,
 )
+from nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 from nn.serialize import load, save
 from nn.summary import summary
 from nn.train import Trainer
@@ -66,6 +68,9 @@ __all__ = [
     "CELU",
     "ELU",
     "GELU",
+    "GRU",
+    "LSTM",
+    "RNN",
     "SELU",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
@@ -87,6 +92,7 @@ __all__ = [
     "Dropout2d",
     "Embedding",
     "Flatten",
+    "GRUCell",
     "GroupNorm",
     "Hardsigmoid",
     "Hardswish",
@@ -95,6 +101,7 @@ __all__ = [
     "Identity",
     "KLDivLoss",
     "L1Loss",
+    "LSTMCell",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
@@ -111,6 +118,7 @@ __all__ = [
     "NLLLoss",
     "PReLU",
     "Parameter",
+    "RNNCell",
     "ReLU",
     "ReLU6",
     "Sequential",
@@ -125,6 +133,7 @@ __all__ = [
     "Trainer",
     "Unflatten",
     "data",
+    "gradient_norms",
     "init",
     "load",
     "metrics",
@@ -132,4 +141,5 @@ __all__ = [
     "save",
     "schedule",
     "summary",
+    "utils",
 ]

@@ -64,6 +64,8 @@ class Module:
     """
 
     training: bool = True
+    symbols: Mapping[str, str] = MappingProxyType({"weight": "W", "bias": "b"})
+    """What the module's own parameters are called in formulas and diagrams."""
     _name: str = ""
     _buffers: Mapping[str, bool] = MappingProxyType({})
     _pre_hooks: Hooks = _NO_HOOKS

@@ -18,6 +18,7 @@ from nn.linear import Identity, Linear
 from nn.module import Module
 from nn.norm import BatchNorm, LocalResponseNorm
 from nn.pooling import AvgPool, MaxPool
+from nn.recurrent import RNNBase, RNNCellBase
 from nn.session import evaluating
 
 Shape = tuple[int, ...]
@@ -114,6 +115,12 @@ def _(module: TransposedConvolution, x: Shape, out: Shape) -> int:
     return math.prod(x) * math.prod(module.weight.shape[1:])
 
 
+@multiply_adds.register
+def _(module: RNNBase | RNNCellBase, x: Shape, out: Shape) -> int:
+    weights = sum(p.size for name, p in module.named_parameters() if name.startswith("weight"))
+    return math.prod(x[:-1]) * weights  # every weight once for every step of every sequence
+
+
 @singledispatch
 def receptive_field(module: Module, before: Field) -> Field | None:
     """Return what one value of the layer's output sees, given what one of its input sees; None for an unknown layer.
@@ -158,8 +165,8 @@ def summary(model: Module, inputs: Any, dtype: Any = None) -> Summary:
         inputs: the shape of one input, N included (zeros are used), a tensor, or a sequence of tensors or shapes.
         dtype: element type of inputs given by their shape.
 
-    Biases are the parameters named `bias…`, weights the others. Multiply-adds are those of linear and convolutional
-    layers. Receptive fields (pixels) follow chains of modules from the input; "-" after a branch.
+    Biases are the parameters named `bias…`, weights the others. Multiply-adds are those of linear, convolutional
+    and recurrent layers. Receptive fields (pixels) follow chains of modules from the input; "-" after a branch.
 
     >>> from nn import Conv2d, MaxPool2d, Sequential
     >>> print(summary(Sequential(Conv2d(3, 6, 5), MaxPool2d(2)), (1, 3, 32, 32)))
@@ -221,11 +228,11 @@ class _Recorder:
         self.counted.update(id(p) for _, p in own)
         biases = sum(p.size for name, p in own if name.startswith("bias"))
         cost, field = 0, None
-        x = args[0] if args and isinstance(args[0], Tensor) else None
+        x, out = _first(args), _first(output)
         leaf = next(module.children(), None) is None
-        if x is not None and isinstance(output, Tensor):
-            cost = multiply_adds(module, tuple(x.shape), tuple(output.shape))
-            field = self._field(module, x, output, leaf)
+        if x is not None and out is not None:
+            cost = multiply_adds(module, tuple(x.shape), tuple(out.shape))
+            field = self._field(module, x, out, leaf)
         return Row(
             path,
             type(module).__name__,
@@ -251,6 +258,13 @@ def _several(inputs: Any) -> list[Any]:
     if isinstance(inputs, Tensor) or (isinstance(inputs, Sequence) and all(isinstance(size, int) for size in inputs)):
         return [inputs]
     return list(inputs)
+
+
+def _first(values: Any) -> Tensor | None:
+    """The tensor that a module's arguments or outputs begin with, however deep."""
+    while isinstance(values, (tuple, list)) and values:
+        values = values[0]
+    return values if isinstance(values, Tensor) else None
 
 
 def _shapes(output: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
@@ -29,10 +30,23 @@ class _Switches:
         self.default_dtype = "float32"
         self.anomaly = False
         self.kernels = True
-        self.listeners: list[Callable[[], None]] = []  # told when kernels or anomaly mode change
+        self.traced = 0  # how many runs are being traced, in all threads
+        self.listeners: list[Callable[[], None]] = []  # told when one of the last three changes
+
+    @property
+    def watching(self) -> bool:
+        """Whether every call of an operation is looked at."""
+        return self.anomaly or self.traced > 0
 
 
 switches = _Switches()
+_counting = threading.Lock()
+
+
+def count_traced(change: int) -> None:
+    """One run more that is being traced (1), or one less (−1)."""
+    with _counting:
+        _assign("traced", switches.traced + change)
 
 
 def _assign(name: str, value: Any) -> None:

@@ -1,4 +1,7 @@
-"""Anomaly mode: stop where the first NaN or Inf appears, and say which operation, module and source line made it."""
+"""Anomaly mode: stop where the first NaN or Inf appears, and say which operation, module and source line made it.
+
+Calls are watched by a wrapper around implementations; a trace uses the same to see what goes in and comes out.
+"""
 
 from __future__ import annotations
 
@@ -39,31 +42,41 @@ def _bad(value: Any) -> int:
 
 
 def watched(op: Any, run: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap an implementation: remember the source line for the node,
-    and refuse a non-finite result of finite inputs.
+    """Wrap an implementation: leave the source line, or the traced call, for the node that is recorded next, and in
+    anomaly mode refuse a non-finite result of finite inputs.
     """
 
-    def run_and_check(*args: Any) -> Any:
+    def run_and_look(*args: Any) -> Any:
+        trace = state.trace
+        if trace is None and not switches.anomaly:  # another thread's run is traced
+            return run(*args)
         line = source_line()
-        if state.scope is not None:
-            state.scope = state.path.child("", line=line)
-        with np.errstate(all="ignore"):  # what follows says it better
+        if switches.anomaly:
+            with np.errstate(all="ignore"):  # what follows says it better
+                out = run(*args)
+            _refuse_bad(op, args, out, line)
+        else:
             out = run(*args)
-        count = _bad(out)
-        if count and not _bad(args):
-            size = sum(o.size for o in out) if isinstance(out, tuple) else out.size
-            raise AnomalyError(
-                f"{op.name}: the result has {count} non-finite value{'s' * (count > 1)} of {size} "
-                f"though the inputs are finite{_place(state.path.path)}, called at {line} "
-                "→ check the inputs' range there"
-            )
+        if state.scope is not None:
+            state.scope = state.path.child("", line=line) if trace is None else trace.call(op, args, out, line)
         return out
 
-    return run_and_check
+    return run_and_look
+
+
+def _refuse_bad(op: Any, args: Any, out: Any, line: str) -> None:
+    count = _bad(out)
+    if count and not _bad(args):
+        size = sum(o.size for o in out) if isinstance(out, tuple) else out.size
+        raise AnomalyError(
+            f"{op.name}: the result has {count} non-finite value{'s' * (count > 1)} of {size} "
+            f"though the inputs are finite{_place(state.path.path)}, called at {line} "
+            "→ check the inputs' range there"
+        )
 
 
 def _forget_line() -> None:
-    """Outside anomaly mode nodes remember no line."""
+    """What was watched is no place for the nodes that follow."""
     if state.scope is not None:
         state.scope = state.path
 

@@ -61,10 +61,10 @@ class Composite(Op):
         first = next(v for n, v in values.items() if n in self.inputs and isinstance(v, Tensor))
         kind = type(first.data)
         offers = kernels.offers(self.name, kind)
-        if not offers or not switches.kernels:
+        if not offers or not switches.kernels or state.trace is not None:
             return None
         arrays = [_raw(values[n]) for n in self.inputs]
-        params = tuple(v for n, v in values.items() if n not in self.inputs)
+        params = tuple([tuple(v) if isinstance(v, list) else v for n, v in values.items() if n not in self.inputs])
         shapes = tuple([None if a is None else a.shape for a in arrays])
         key = (kind, shapes, tuple([None if a is None else a.dtype for a in arrays]), params)
         if key not in self.plans:

@@ -19,7 +19,7 @@ _writes: dict[int, tuple[weakref.ref[Any], int]] = {}
 _last = 0
 
 
-def _memory(array: Any) -> Any:
+def memory(array: Any) -> Any:
     """The array that owns the memory which ``array`` looks at."""
     while isinstance(getattr(array, "base", None), type(array)):
         array = array.base
@@ -29,7 +29,7 @@ def _memory(array: Any) -> Any:
 def stamp(array: Any) -> None:
     """Remember that the memory of ``array`` was just written to."""
     global _last
-    owner = _memory(array)
+    owner = memory(array)
     if isinstance(owner, np.generic):
         return
     key = id(owner)
@@ -49,7 +49,7 @@ def check(node: Any) -> None:
         for array in value if isinstance(value, (list, tuple)) else (value,):
             if not hasattr(array, "dtype"):
                 continue
-            owner = _memory(array)
+            owner = memory(array)
             write = _writes.get(id(owner))
             if write is not None and write[0]() is owner and write[1] > node.seq:
                 where = f" in {node.scope.path}" if node.scope.path else ""

@@ -97,7 +97,7 @@ class Primitive(Op):
         offers = kernels.offers(self.name, kind) if switches.kernels else ()
         if offers or self.contract.has_letters:
             chosen = kernels.Planner(self, offers, reference)
-        return watched(self, chosen) if switches.anomaly else chosen
+        return watched(self, chosen) if switches.watching else chosen
 
     def _by_any_input(self, *args: Any) -> Any:
         """The first input is a Python number or list: let the first array among the others decide, or NumPy."""

@@ -6,6 +6,10 @@ import itertools
 import threading
 from contextlib import ContextDecorator
 from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .trace import Trace
 
 next_seq = itertools.count(1).__next__  # creation numbers: parents always have smaller ones than their children
 
@@ -15,30 +19,39 @@ class Scope:
 
     Equal paths are the same object, so that remembering one costs a reference. ``kind`` says what the place is: a
     module's class name, ``"value"`` for a value that was given a name, nothing for other blocks. A time step has its
-    number in ``step``, a line of the user's program its place in ``line``.
+    number in ``step``, a line of the user's program its place in ``line``, a module's second call, while a run is
+    traced, a 2 in ``call``.
 
     >>> ROOT.child("rnn").child("t", step=2).path
     'rnn.t2'
     """
 
-    __slots__ = ("_children", "kind", "line", "name", "parent", "step")
+    __slots__ = ("_children", "call", "kind", "line", "name", "parent", "step")
 
     def __init__(
-        self, parent: Scope | None, name: str, step: int | None = None, line: str | None = None, kind: str = ""
+        self,
+        parent: Scope | None,
+        name: str,
+        step: int | None = None,
+        line: str | None = None,
+        kind: str = "",
+        call: int = 1,
     ) -> None:
-        self.parent, self.name, self.step, self.line, self.kind = parent, name, step, line, kind
-        self._children: dict[tuple[str, int | None, str | None, str], Scope] = {}
+        self.parent, self.name, self.step, self.line, self.kind, self.call = parent, name, step, line, kind, call
+        self._children: dict[tuple[str, int | None, str | None, str, int], Scope] = {}
 
-    def child(self, name: str, step: int | None = None, line: str | None = None, kind: str = "") -> Scope:
+    def child(
+        self, name: str, step: int | None = None, line: str | None = None, kind: str = "", call: int = 1
+    ) -> Scope:
         """Return the scope ``name`` inside this one, the same object each time."""
-        key = (name, step, line, kind)
+        key = (name, step, line, kind, call)
         found = self._children.get(key)
-        return found if found is not None else self._children.setdefault(key, Scope(self, name, step, line, kind))
+        return found if found is not None else self._children.setdefault(key, Scope(self, *key))
 
     @property
     def label(self) -> str:
-        """The name; a time step's with its number."""
-        return self.name if self.step is None else f"{self.name}{self.step}"
+        """The name; a time step's with its number, a repeated call's with which call it is."""
+        return f"{self.name}{'' if self.step is None else self.step}{'' if self.call == 1 else f'#{self.call}'}"
 
     @property
     def path(self) -> str:
@@ -59,10 +72,14 @@ ROOT = Scope(None, "")
 
 
 class State(threading.local):
-    """What this thread is doing. ``scope`` is where to record, or None while nothing is recorded."""
+    """What this thread is doing. ``scope`` is where to record, or None while nothing is recorded.
+
+    ``trace`` is there while this thread's run is traced.
+    """
 
     scope: Scope | None = ROOT
     path: Scope = ROOT
+    trace: Trace | None = None
 
 
 state = State()
@@ -85,7 +102,8 @@ class scope:  # noqa: N801 - used as a function
 
     def __enter__(self) -> None:
         self._recording, self._path = state.scope, state.path
-        state.path = self._path.child(*self._key)
+        trace = state.trace
+        state.path = self._path.child(*self._key) if trace is None else trace.enter(self._path, *self._key)
         if self._recording is not None:
             state.scope = state.path
 

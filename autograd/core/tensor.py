@@ -186,17 +186,17 @@ class Tensor:
 
     def detach(self) -> Tensor:
         """Return a constant that shares this tensor's array."""
+        if self.node is not None and state.trace is not None:
+            state.trace.cut(self.data, self.node)
         return make(self.data)
 
     # --- to and from the host -----------------------------------------------------------------------------------------
 
     def numpy(self) -> np.ndarray:
         """Return the values as a NumPy array: the same memory on the CPU, a copy from another device."""
-        if self.node is not None:
-            raise GraphError(
-                f"numpy: tensor of shape {self.shape} requires gradients, which NumPy cannot follow → .detach().numpy()"
-            )
-        return backend.of(self.data).to_host(self.data)
+        if self.node is not None and state.trace is None:  # a traced run's inputs have nodes: it may look at them
+            raise GraphError(f"numpy: tensor of shape {self.shape} requires gradients → .detach().numpy()")
+        return backend.of(self.data).to_host(self.detach().data)
 
     def item(self) -> Any:
         """Return the only element as a Python number."""

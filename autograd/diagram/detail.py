@@ -1,0 +1,248 @@
+"""Detail: groups closed into one box each, by level, by layer, or as far as a drawing stays readable.
+
+A closed group keeps its counts: the weights of what is inside and of parameters that only the inside uses, and its
+multiply-adds. Its edges are those of the values that enter and leave it, each value once.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from .graph import Box, Edge, Graph, Group
+from .nesting import GIVEN, Nesting
+from .repeats import fold_repeats
+from .words import Formula, value
+
+MOST_BOXES = 60  # of a drawing that still reads well
+
+Value = tuple[str, int | None]  # the box that computes it, and which output of that it is
+
+
+def closed_boxes(graph: Graph, formula: Formula | None = None) -> dict[str, Box]:
+    """Return for every group that holds something the box that stands for it when it is closed.
+
+    Args:
+        graph: any graph.
+        formula: gives a group's formula, see ``words.formulas``.
+
+    >>> weight, add = Box("fc.w", "parameter", "w", "fc", weights=8), Box("fc.add", "operation", "+", "fc")
+    >>> fc = closed_boxes(Graph({b.id: b for b in (weight, add)}, [], {"fc": Group("fc", "fc", kind="Linear")}))["fc"]
+    >>> fc.kind, fc.label, fc.op, fc.weights
+    ('module', 'fc', 'Linear', 8)
+    """
+    around: dict[str | None, list[str]] = {None: []}
+    for id, group in graph.groups.items():
+        around[id] = [*around[group.parent], id]
+    return _boxes(graph, Nesting(graph), around, formula)
+
+
+def close(graph: Graph, shut: Collection[str], formula: Formula | None = None) -> Graph:
+    """Return the graph with every group in ``shut`` as one box, and its edges at what remains visible.
+
+    A parameter or constant that only one closed group uses is absorbed by it; one with several users stays a box. In a
+    column of an unfolded view no parameter is absorbed: weights are drawn once, with an edge to every use.
+    """
+    nesting = Nesting(graph)
+    around: dict[str | None, list[str]] = {None: []}  # the outermost closed group around each
+    seen: dict[str | None, str | None] = {None: None}  # the innermost group around each that stays
+    for id, group in graph.groups.items():
+        around[id] = around[group.parent] or ([id] if id in shut else [])
+        seen[id] = seen[group.parent] if around[id] else id
+    closed = _boxes(graph, nesting, around, formula)
+    stand = {id: around[group][0] if around[group] else id for id, group in nesting.place.items()}
+    boxes: dict[str, Box] = {}
+    for id, box in graph.boxes.items():
+        if stand[id] == id:
+            boxes[id] = box if seen[box.group] == box.group else replace(box, group=seen[box.group])
+        else:
+            if box.kind not in GIVEN:
+                boxes.pop(stand[id], None)  # a closed group is computed when its last box is
+            boxes.setdefault(stand[id], closed[stand[id]])
+    groups = {id: group for id, group in graph.groups.items() if not around[id]}
+    return graph.changed(boxes=boxes, edges=_lifted(graph, stand, boxes), groups=groups)
+
+
+@dataclass(slots=True)
+class _Inside:
+    """What a group holds."""
+
+    boxes: list[Box] = field(default_factory=list)  # parameters and constants aside
+    weights: int = 0
+    biases: int = 0
+    multiply_adds: int = 0
+    seq: float = -math.inf
+    values: list[Value] = field(default_factory=list)  # that leave it
+    handed: bool = False  # whether one of them goes into another time step
+    returns: bool = False  # whether one of them comes back in a folded view
+
+    def same(self, name: str) -> Any:
+        """What all boxes agree on, or None."""
+        found = {getattr(box, name) for box in self.boxes}
+        return found.pop() if len(found) == 1 else None
+
+
+def _boxes(
+    graph: Graph, nesting: Nesting, around: dict[str | None, list[str]], formula: Formula | None
+) -> dict[str, Box]:
+    """The boxes of groups; ``around`` says which groups hold what lies in a group."""
+    inside: dict[str, _Inside] = {}
+    for id, box in graph.boxes.items():
+        for group in around[nesting.place[id]]:
+            found = inside.setdefault(group, _Inside())
+            found.weights += box.weights
+            found.biases += box.biases
+            found.multiply_adds += box.multiply_adds
+            found.seq = max(found.seq, box.seq)
+            if box.kind not in GIVEN:
+                found.boxes.append(box)
+    for leaving, level, handed, returns in _values(graph, nesting):
+        for group in around[nesting.place[leaving[0]]]:
+            if nesting.level[group] > level:
+                inside[group].values.append(leaving)
+                inside[group].handed |= nesting.level[group] > handed
+                inside[group].returns |= returns
+    return {id: _box(graph, graph.groups[id], found, formula) for id, found in inside.items()}
+
+
+def _values(graph: Graph, nesting: Nesting) -> Iterator[tuple[Value, int, float, bool]]:
+    """For each computed value: the level around all its uses, around its uses at other steps, whether it returns."""
+    stays: dict[Value, int] = {}
+    handed: dict[Value, float] = {}
+    returns: set[Value] = set()
+    used = set()
+    for edge in graph.edges:
+        used.add(edge.tail)
+        if graph.boxes[edge.tail].kind not in GIVEN:
+            leaving = edge.tail, edge.index
+            level = nesting.level[nesting.common(nesting.place[edge.tail], nesting.place[edge.head])]
+            stays[leaving] = min(stays.get(leaving, level), level)
+            if edge.kind == "state":
+                handed[leaving] = min(handed.get(leaving, level), level)
+                returns |= {leaving} if edge.lag else set()
+    for id, box in graph.boxes.items():
+        if id not in used and box.kind not in (*GIVEN, "data", "cut", "more"):
+            stays[id, None] = 0  # a result
+    return ((v, level, handed.get(v, math.inf), v in returns) for v, level in stays.items())
+
+
+def _box(graph: Graph, group: Group, inside: _Inside, formula: Formula | None) -> Box:
+    step = inside.same("step")
+    box = Box(
+        group.id,
+        "state" if inside.returns or (inside.handed and step is not None) else "module",
+        group.name,
+        group.parent,
+        inside.seq,
+        op=group.kind or group.name,
+        formula=formula(graph, group.id) if formula else "",
+        loop=inside.same("loop"),
+        step=step,
+        column=inside.same("column") if group.column is None else group.column,
+        row=group.row or inside.same("row") or "",
+        weights=inside.weights,
+        biases=inside.biases,
+        multiply_adds=inside.multiply_adds,
+        times=group.times,
+        line=next((b.line for b in inside.boxes if b.line), ""),
+    )
+    direct = [b for b in inside.boxes if b.group == group.id and b.kind == "operation" and b.params]
+    if len(direct) == 1:
+        box.params, box.given = direct[0].params, direct[0].given
+    if len(inside.values) == 1:
+        only = graph.boxes[inside.values[0][0]]
+        box.shape, box.dtype, box.value, box.gradient = only.shape, only.dtype, only.value, only.gradient
+        box.symbol, box.time = only.symbol, only.time
+        if group.kind == "value" and len(inside.boxes) == 1:  # the value itself under its name
+            box.kind = box.kind if box.kind == "state" else only.kind
+            box.op, box.formula = only.op, box.formula or only.formula
+    return box
+
+
+def _lifted(graph: Graph, stand: dict[str, str], boxes: dict[str, Box]) -> list[Edge]:
+    """The edges between visible boxes: into a closed group the same value goes once; inner edges are dropped."""
+    found: dict[tuple[Any, ...], Edge] = {}
+    leaving: dict[str, dict[Value, str]] = {}  # of each closed box the values, and how they are written
+    for edge in graph.edges:
+        tail, head = stand[edge.tail], stand[edge.head]
+        if (tail, head) == (edge.tail, edge.head):
+            found[(len(found),)] = edge
+            continue
+        if tail == head and not edge.lag:
+            continue
+        kind, index = edge.kind, edge.index
+        if kind == "state" and not edge.lag and boxes[tail].step is None:
+            kind = "data"  # from what is no single time step
+        if tail != edge.tail:
+            source = graph.boxes[edge.tail]
+            label = "" if edge.label.isdecimal() else edge.label
+            text = label or (value(source) if source.symbol and index is None else "")
+            leaving.setdefault(tail, {}).setdefault((edge.tail, index), text)
+        slot = edge.slot if head == edge.head else None
+        key = tail, head, edge.tail, index, kind, edge.lag, slot
+        if key in found:
+            same = found[key]
+            same.slot = min(same.slot, edge.slot)
+            same.norm = edge.norm if same.norm is None else math.hypot(same.norm, edge.norm or 0.0)
+        else:
+            found[key] = replace(edge, tail=tail, head=head, kind=kind)
+    place = {id: i for i, id in enumerate(graph.boxes)}
+    numbers = {}
+    for tail, values in leaving.items():
+        ordered = sorted(values, key=lambda v: (place[v[0]], v[1] or 0))
+        numbers[tail] = {v: i if len(values) > 1 else None for i, v in enumerate(ordered)}
+    for key, edge in found.items():
+        if len(key) > 1 and edge.tail in leaving:
+            written = leaving[edge.tail][key[2:4]]
+            edge.index = numbers[edge.tail][key[2:4]]
+            if edge.index is not None:
+                edge.label = written or str(edge.index + 1)
+    return list(found.values())
+
+
+def depth(graph: Graph, n: int) -> set[str]:
+    """Return the groups to close so that ``n`` levels of modules and composites are open; time steps are no level.
+
+    >>> groups = {"a": Group("a", "a"), "a.t1": Group("a.t1", "t", "a", step=1), "a.t1.b": Group("a.t1.b", "b", "a.t1")}
+    >>> depth(Graph(groups=groups), 0), depth(Graph(groups=groups), 1)
+    ({'a'}, {'a.t1.b'})
+    """
+    return {id for id, level in _levels(graph).items() if level == n and graph.groups[id].step is None}
+
+
+def _levels(graph: Graph) -> dict[str, int]:
+    """How many levels lie around each group."""
+    levels: dict[str, int] = {}
+    for id, group in graph.groups.items():
+        around = group.parent
+        levels[id] = 0 if around is None else levels[around] + (graph.groups[around].step is None)
+    return levels
+
+
+def layers(graph: Graph) -> set[str]:
+    """Return the groups to close so that a box is a layer: all that hold no module, except time steps."""
+    whole: set[str | None] = {None}
+    for group in graph.groups.values():
+        around = group.parent if group.kind and group.kind != "value" else None
+        while around not in whole:
+            whole.add(around)
+            around = graph.groups[around].parent  # type: ignore[index]  # None is in whole
+    return {id for id, group in graph.groups.items() if id not in whole and group.step is None}
+
+
+def fit(graph: Graph, most: int = MOST_BOXES, formula: Formula | None = None) -> Graph:
+    """Return the graph at its default detail: layers, repeated blocks as one; less deep until ``most`` boxes remain.
+
+    If even the outermost groups are more, all of these are returned.
+    """
+    folded = fold_repeats(graph)
+    shut, deepest = layers(folded), max(_levels(folded).values(), default=-1) + 1
+
+    def count(n: int) -> int:
+        return len(close(folded, shut | depth(folded, n)).boxes)
+
+    n = bisect_right(range(deepest + 1), most, key=count) - 1
+    return close(folded, shut | depth(folded, max(n, 0)), formula)

@@ -173,7 +173,7 @@ def _running(op: str, x: Any, h: Any, lengths: Sequence[int] | None, axis: int, 
     raw = x.data if isinstance(x, Tensor) else x
     home = backend.of(raw)
     table = home.from_host(table, home.device_of(raw))
-    return [None if t < min(lengths) else table[t] for t in range(steps)]
+    return [None if t < min(lengths, default=0) else table[t] for t in range(steps)]
 
 
 def _check_nonlinearity(op: str, nonlinearity: str) -> None:

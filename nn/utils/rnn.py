@@ -198,7 +198,7 @@ def check_lengths(what: str, lengths: Any, rows: int, steps: int) -> list[int]:
     if not isinstance(known, list) or not all(hasattr(n, "__index__") for n in known):
         raise DTypeError(f"{what}: lengths is {lengths!r}, expected a list of integers")
     known = [int(n) for n in known]
-    if len(known) != rows or not all(1 <= n <= steps for n in known):
+    if not rows or len(known) != rows or not all(1 <= n <= steps for n in known):
         raise DomainError(
             f"{what}: lengths is {known} but there are N={rows} sequences of T={steps} steps "
             f"→ give {rows} integers from 1 to {steps}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -75,7 +75,7 @@ class _Inside:
     biases: int = 0
     multiply_adds: int = 0
     seq: float = -math.inf
-    values: list[Value] = field(default_factory=list)  # that leave it
+    values: dict[Value, Any] = field(default_factory=dict)  # that leave it, and their shapes
     handed: bool = False  # whether one of them goes into another time step
     returns: bool = False  # whether one of them comes back in a folded view
 
@@ -99,34 +99,42 @@ def _boxes(
             found.seq = max(found.seq, box.seq)
             if box.kind not in GIVEN:
                 found.boxes.append(box)
-    for leaving, level, handed, returns in _values(graph, nesting):
+    for leaving, flow in _flows(graph, nesting).items():
         for group in around[nesting.place[leaving[0]]]:
-            if nesting.level[group] > level:
-                inside[group].values.append(leaving)
-                inside[group].handed |= nesting.level[group] > handed
-                inside[group].returns |= returns
+            if nesting.level[group] > flow.level:
+                inside[group].values[leaving] = flow.shape
+                inside[group].handed |= nesting.level[group] > flow.handed
+                inside[group].returns |= flow.returns
     return {id: _box(graph, graph.groups[id], found, formula) for id, found in inside.items()}
 
 
-def _values(graph: Graph, nesting: Nesting) -> Iterator[tuple[Value, int, float, bool]]:
-    """For each computed value: the level around all its uses, around its uses at other steps, whether it returns."""
-    stays: dict[Value, int] = {}
-    handed: dict[Value, float] = {}
-    returns: set[Value] = set()
+@dataclass(slots=True)
+class _Flow:
+    """How far a value goes: the level of the group around all its uses, and around those at other time steps."""
+
+    level: int
+    handed: float = math.inf
+    returns: bool = False  # whether it comes back in a folded view
+    shape: Any = None
+
+
+def _flows(graph: Graph, nesting: Nesting) -> dict[Value, _Flow]:
+    """All computed values."""
+    flows: dict[Value, _Flow] = {}
     used = set()
     for edge in graph.edges:
         used.add(edge.tail)
         if graph.boxes[edge.tail].kind not in GIVEN:
-            leaving = edge.tail, edge.index
             level = nesting.level[nesting.common(nesting.place[edge.tail], nesting.place[edge.head])]
-            stays[leaving] = min(stays.get(leaving, level), level)
+            flow = flows.setdefault((edge.tail, edge.index), _Flow(level, shape=edge.shape))
+            flow.level = min(flow.level, level)
             if edge.kind == "state":
-                handed[leaving] = min(handed.get(leaving, level), level)
-                returns |= {leaving} if edge.lag else set()
+                flow.handed = min(flow.handed, level)
+                flow.returns |= edge.lag != 0
     for id, box in graph.boxes.items():
         if id not in used and box.kind not in (*GIVEN, "data", "cut", "more"):
-            stays[id, None] = 0  # a result
-    return ((v, level, handed.get(v, math.inf), v in returns) for v, level in stays.items())
+            flows[id, None] = _Flow(0, shape=box.shape)  # a result
+    return flows
 
 
 def _box(graph: Graph, group: Group, inside: _Inside, formula: Formula | None) -> Box:
@@ -153,54 +161,54 @@ def _box(graph: Graph, group: Group, inside: _Inside, formula: Formula | None) -
     if len(direct) == 1:
         box.params, box.given = direct[0].params, direct[0].given
     if len(inside.values) == 1:
-        only = graph.boxes[inside.values[0][0]]
-        box.shape, box.dtype, box.value, box.gradient = only.shape, only.dtype, only.value, only.gradient
+        [((id, index), shape)] = inside.values.items()
+        only = graph.boxes[id]
+        box.shape = only.shape if index is None else shape
+        box.dtype, box.value, box.gradient = only.dtype, only.value, only.gradient
         box.symbol, box.time = only.symbol, only.time
-        if group.kind == "value" and len(inside.boxes) == 1:  # the value itself under its name
-            box.kind = box.kind if box.kind == "state" else only.kind
-            box.op, box.formula = only.op, box.formula or only.formula
     return box
 
 
 def _lifted(graph: Graph, stand: dict[str, str], boxes: dict[str, Box]) -> list[Edge]:
     """The edges between visible boxes: into a closed group the same value goes once; inner edges are dropped."""
     found: dict[tuple[Any, ...], Edge] = {}
-    leaving: dict[str, dict[Value, str]] = {}  # of each closed box the values, and how they are written
-    for edge in graph.edges:
+    leaving: dict[str, dict[Value, Edge]] = {}  # the values of each closed box, and an edge of each
+    for number, edge in enumerate(graph.edges):
         tail, head = stand[edge.tail], stand[edge.head]
         if (tail, head) == (edge.tail, edge.head):
-            found[(len(found),)] = edge
+            found["", number] = edge
             continue
         if tail == head and not edge.lag:
             continue
-        kind, index = edge.kind, edge.index
+        kind = edge.kind
         if kind == "state" and not edge.lag and boxes[tail].step is None:
             kind = "data"  # from what is no single time step
-        if tail != edge.tail:
-            source = graph.boxes[edge.tail]
-            label = "" if edge.label.isdecimal() else edge.label
-            text = label or (value(source) if source.symbol and index is None else "")
-            leaving.setdefault(tail, {}).setdefault((edge.tail, index), text)
-        slot = edge.slot if head == edge.head else None
-        key = tail, head, edge.tail, index, kind, edge.lag, slot
+        key = edge.tail, edge.index, tail, head, kind, edge.lag, edge.slot if head == edge.head else None
         if key in found:
             same = found[key]
             same.slot = min(same.slot, edge.slot)
             same.norm = edge.norm if same.norm is None else math.hypot(same.norm, edge.norm or 0.0)
         else:
             found[key] = replace(edge, tail=tail, head=head, kind=kind)
+        if tail != edge.tail:
+            leaving.setdefault(tail, {}).setdefault((edge.tail, edge.index), edge)
+    outputs = {}
     place = {id: i for i, id in enumerate(graph.boxes)}
-    numbers = {}
-    for tail, values in leaving.items():
-        ordered = sorted(values, key=lambda v: (place[v[0]], v[1] or 0))
-        numbers[tail] = {v: i if len(values) > 1 else None for i, v in enumerate(ordered)}
+    for values in leaving.values():
+        for i, v in enumerate(sorted(values, key=lambda v: (place[v[0]], v[1] or 0))):
+            outputs[v] = (i, _written(graph, values[v]) or str(i + 1)) if len(values) > 1 else (None, "")
     for key, edge in found.items():
-        if len(key) > 1 and edge.tail in leaving:
-            written = leaving[edge.tail][key[2:4]]
-            edge.index = numbers[edge.tail][key[2:4]]
-            if edge.index is not None:
-                edge.label = written or str(edge.index + 1)
+        if key[:2] in outputs:
+            edge.index, edge.label = outputs[key[:2]]
     return list(found.values())
+
+
+def _written(graph: Graph, edge: Edge) -> str:
+    """How the value of an edge is written: its own label, unless that is a number, or its symbol."""
+    if edge.label and not edge.label.isdecimal():
+        return edge.label
+    box = graph.boxes[edge.tail]
+    return value(box) if box.symbol and edge.index is None else ""
 
 
 def depth(graph: Graph, n: int) -> set[str]:
@@ -226,7 +234,7 @@ def layers(graph: Graph) -> set[str]:
     """Return the groups to close so that a box is a layer: all that hold no module, except time steps."""
     whole: set[str | None] = {None}
     for group in graph.groups.values():
-        around = group.parent if group.kind and group.kind != "value" else None
+        around = group.parent if group.kind else None
         while around not in whole:
             whole.add(around)
             around = graph.groups[around].parent  # type: ignore[index]  # None is in whole

@@ -17,7 +17,6 @@ from typing import Any
 from .graph import Box, Edge, Graph, Group
 from .nesting import GIVEN, Nesting
 
-
 Key = tuple[str, str]  # "box" or "group", and its id
 
 
@@ -143,7 +142,7 @@ def _branches(graph: Graph) -> dict[Key | None, list[Key]]:
     place = Nesting(graph).place
     for id, users in given.items():
         if len(users) == 1:
-            branches.setdefault(("box", *users), []).append(("box", id))
+            branches.setdefault(("box", users.pop()), []).append(("box", id))
         else:
             hang(("box", id), place[id])
     for id, group in graph.groups.items():
@@ -165,7 +164,7 @@ def _of_group(group: Group | None) -> Any:
     """What makes a group equal to another one, apart from what it holds."""
     if group is None:
         return None
-    return group.kind, group.name if group.kind == "value" else "", group.step is None, group.times
+    return group.kind, group.step is None, group.times
 
 
 def _chains(tree: _Tree) -> list[list[int]]:

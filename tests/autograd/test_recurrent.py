@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import autograd
@@ -92,6 +92,8 @@ def test_second_order_through_time(kind: str) -> None:
 
 @given(kinds, st.lists(st.integers(1, 5), min_size=1, max_size=4), st.booleans(), st.none() | st.integers(1, 3),
        st.integers(0, 99))  # fmt: skip
+@example("rnn", [1, 2, 4], True, 1, 0)  # rows that begin where others are cut
+@example("lstm", [2, 4], True, 2, 0)
 @few
 def test_a_padded_batch_is_every_sequence_alone(
     kind: str, lengths: list[int], reverse: bool, truncate: int | None, seed: int

@@ -19,14 +19,18 @@ from .scope import Scope, state
 
 
 class Call(Scope):
-    """The place of one call: the arrays that went in and came out, and which inputs are detached values of a node."""
+    """The place of one call: the arrays that went in and came out.
 
-    __slots__ = ("cuts", "inputs", "op", "out")
+    By slot, ``cuts`` has the nodes whose detached values went in, ``made`` the operations that made other inputs.
+    """
+
+    __slots__ = ("cuts", "inputs", "made", "op", "out")
 
     def __init__(self, parent: Scope, line: str, op: Op, inputs: tuple[Any, ...], out: Any) -> None:
         super().__init__(parent, "", line=line)
         self.op, self.inputs, self.out = op, inputs, out
         self.cuts: dict[int, Node] = {}
+        self.made: dict[int, Op] = {}
 
     def child(
         self, name: str, step: int | None = None, line: str | None = None, kind: str = "", call: int = 1
@@ -41,6 +45,7 @@ class Trace:
     def __init__(self) -> None:
         self._entered: Counter[Any] = Counter()
         self._cuts: dict[int, tuple[Any, Node]] = {}  # by the array's identity; it is held so that this stays unique
+        self._made: dict[int, tuple[Any, Op]] = {}
 
     def enter(self, parent: Scope, name: str, step: int | None, line: str | None, kind: str) -> Scope:
         """Return the scope of a block that is entered: of the second call in one place another than of the first.
@@ -60,11 +65,15 @@ class Trace:
         """Return the place of a call that was just made."""
         inputs = tuple(args[0]) if op.contract.variadic else args[: len(op.contract.inputs)]
         place = Call(state.path, line, op, inputs, out)
-        if self._cuts:
-            for slot, array in enumerate(inputs):
-                found = self._cuts.get(id(array)) or self._cuts.get(id(memory(array)))
-                if found is not None:
-                    place.cuts[slot] = found[1]
+        for slot, array in enumerate(inputs):
+            cut = self._cuts.get(id(array)) or self._cuts.get(id(memory(array)))
+            made = self._made.get(id(array))
+            if cut is not None:
+                place.cuts[slot] = cut[1]
+            elif made is not None:
+                place.made[slot] = made[1]
+        if not isinstance(out, tuple):
+            self._made[id(out)] = out, op
         return place
 
 

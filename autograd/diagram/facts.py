@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,12 @@ AS_THEY_ARE = ("index", "shape", "size", "axes", "axis")  # parameters in which 
 def has_gradient(node: Node) -> bool:
     """Return whether gradients flow to the node: it is no leaf of integers."""
     return isinstance(node.dtype, tuple) or bool(node.dtype.kind == "f")
+
+
+@cache
+def type_name(dtype: Any) -> str:
+    """Return an element type in words."""
+    return str(dtype)
 
 
 def input_values(node: Node) -> Sequence[Any]:
@@ -49,6 +56,16 @@ def input_name(op: Op, slot: int) -> str:
     """Return what the contract calls an input."""
     inputs = op.contract.inputs
     return inputs[0].name if op.contract.variadic else inputs[slot].name
+
+
+def constant_name(node: Node, slot: int) -> str:
+    """Return what to call a constant input: the operation that made it, or what the contract calls it."""
+    assert node.op is not None
+    call = call_of(node)
+    if call is not None and slot in call.made:
+        return call.made[slot].name
+    name = input_name(node.op, slot)
+    return name if len(name) > 1 and not node.op.contract.variadic else "constant"
 
 
 def is_number(value: Any) -> bool:
@@ -139,11 +156,13 @@ def multiply_adds(node: Node, shapes: Sequence[Any]) -> int:
     if op.name == "einsum" and len(shapes) > 1 and None not in shapes:
         terms = str(dict(zip(op.params, node.params, strict=True))["subscripts"]).partition("->")[0].split(",")
         return math.prod({c: n for term, shape in zip(terms, shapes) for c, n in zip(term, shape)}.values())
-    if len(linear) < 2 or not contract.has_letters or contract.variadic or None in shapes:
+    if len(linear) < 2 or getattr(op, "deriv", None) or contract.variadic or contract.several_outputs or None in shapes:
         return 0
     sides = [*zip(contract.inputs, shapes, strict=True), (contract.outputs[0], node.shape)]
     weights = next((s for s in sides if any("/" in d for d in s[0].core)), sides[1])
-    grid = next(s for s in sides if s is not weights and weights[0].core[0] in s[0].core)
+    grid = next((s for s in sides if s is not weights and set(weights[0].core[:1]) & set(s[0].core)), None)
+    if grid is None:  # of a shape that nothing is known about
+        return 0
     own = [
         size
         for letter, size in zip(weights[0].core, weights[0].named_axes(weights[1]), strict=True)

@@ -165,8 +165,7 @@ class _Reader:
                 key = (node, slot) if isinstance(value, tuple) else id(value)
                 constant = self.constants.get(key)
                 if constant is None:
-                    assert node.op is not None
-                    constant = self.constants[key] = _Constant(value, facts.input_name(node.op, slot))
+                    constant = self.constants[key] = _Constant(value, facts.constant_name(node, slot))
                 constant.path = path if constant.path is None else shared(constant.path, path)
                 found[slot] = constant
         return found
@@ -182,7 +181,7 @@ class _Reader:
     def _leaf(self, node: Node) -> None:
         symbol = self.places.symbol(node.scope)
         known = self.names.get(node)
-        box = Box("", "data", symbol or "x", shape=node.shape, dtype=str(node.dtype), symbol=symbol)
+        box = Box("", "data", symbol or "x", shape=node.shape, dtype=facts.type_name(node.dtype), symbol=symbol)
         if known is not None:
             self._make_parameter(box, known, self.users.get(node, ()))
         else:
@@ -208,14 +207,14 @@ class _Reader:
         value, path = constant.value, constant.path or ()
         box = constant.box = Box("", "constant", constant.name, shape=constant.shape)
         if hasattr(value, "dtype"):
-            box.dtype = str(value.dtype)
+            box.dtype = facts.type_name(value.dtype)
             box.value = value if self.values else None
         known = self.names.get(id(value)) or self.names.get(id(memory(value)))
         if known is not None:  # a parameter that is not trained has no node
             self._make_parameter(box, known, path)
         else:
             box.group = self.places.group(path)
-            self._add(box, box.group or "", f"{constant.name}.constant")
+            self._add(box, box.group or "", constant.name)
         return box
 
     def _operation(self, node: Node) -> None:
@@ -228,7 +227,7 @@ class _Reader:
         several = isinstance(node.dtype, tuple)
         box = Box(
             "", "operation", label, group, op=op.name, params=params, given=given, shape=node.shape,
-            dtype=str(node.dtype[0] if several else node.dtype), symbol=self.places.symbol(node.scope),
+            dtype=facts.type_name(node.dtype[0] if several else node.dtype), symbol=self.places.symbol(node.scope),
             loop=loop, step=step, line=self.places.line(node.scope),
         )  # fmt: skip
         sent = facts.flows(node, self.gradients[node]) if node in self.gradients else ()
@@ -279,7 +278,7 @@ class _Reader:
             edge = self._edge(source, 0)
             made = self.graph.boxes[edge.tail]
             found = self.cuts[source] = Box(
-                "", "cut", "detach", made.group, op="detach", shape=source.shape, dtype=str(source.dtype),
+                "", "cut", "detach", made.group, op="detach", shape=source.shape, dtype=facts.type_name(source.dtype),
                 loop=made.loop, step=made.step,
             )  # fmt: skip
             self._add(found, made.group or "", "detach")
@@ -295,7 +294,7 @@ class _Reader:
         symbol = self.places.symbol(node.scope)
         kind = "loss" if is_loss else "output"
         label = symbol or ("loss" if is_loss else name)
-        box = Box("", kind, label, shape=node.shape, dtype=str(node.dtype), symbol=symbol)
+        box = Box("", kind, label, shape=node.shape, dtype=facts.type_name(node.dtype), symbol=symbol)
         edge = self._edge(node, 0)
         self._fill(box, node)
         self._add(box, "", f"{kind}.{number}" if number else kind)

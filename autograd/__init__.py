@@ -29,7 +29,9 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    """Import ``autograd.testing`` when it is first wanted."""
-    if name == "testing":
-        return importlib.import_module(".testing", __name__)
+    """Import ``autograd.testing``, ``autograd.diagram`` and ``autograd.draw`` when they are first wanted."""
+    if name in ("testing", "diagram"):
+        return importlib.import_module(f".{name}", __name__)
+    if name == "draw":
+        return importlib.import_module(".diagram.draw", __name__).draw
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

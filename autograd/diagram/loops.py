@@ -102,3 +102,26 @@ def _loose(graph: Graph, parent: str | None, step_of: dict[str, int]) -> dict[st
         if id not in found and len(feeding) == 1 and (step := feeding.pop()) is not None:
             found[id] = step
     return found
+
+
+def offsets(graph: Graph) -> dict[str | None, int]:
+    """Return by how many columns each loop's steps are shifted to the right.
+
+    Loops that feed one another step by step share their columns; one that needs a later step of another comes after it.
+    """
+    spans: dict[str | None, tuple[int, int]] = {}
+    for box in graph.boxes.values():
+        if box.step is not None:
+            low, high = spans.get(box.loop, (box.step, box.step))
+            spans[box.loop] = min(low, box.step), max(high, box.step)
+    waits: dict[tuple[str | None, str | None], bool] = {}  # (loop, loop that it needs) -> whether all of that
+    for edge in graph.edges:
+        tail, head = graph.boxes[edge.tail], graph.boxes[edge.head]
+        if tail.loop != head.loop and tail.step is not None and head.step is not None and tail.op:
+            key = head.loop, tail.loop
+            waits[key] = waits.get(key, False) or tail.step > head.step
+    shifts = dict.fromkeys(spans, 0)
+    for _ in spans:  # at most as often as there are loops, whatever waits for what
+        for (loop, other), whole in waits.items():
+            shifts[loop] = max(shifts[loop], shifts[other] + (spans[other][1] if whole else 0))
+    return shifts

@@ -117,7 +117,7 @@ class _Finder:
             steps = tuple(taken[i].step if i in taken else None for i in range(_length(source, box)))
             if len(loops) == 1 and None not in steps and len(set(steps)) == len(steps):
                 axis = box.given.get("axis", 0) % len(source.shape)
-                self.wanted.setdefault(source.id, Sequence(loops.pop() or "", steps, axis))  # type: ignore[arg-type]
+                self.wanted[source.id] = Sequence(loops.pop() or "", steps, axis)  # type: ignore[arg-type]
         wanted = self.wanted.get(box.id)
         if wanted is None or box.step is not None:
             return
@@ -157,10 +157,10 @@ class _Finder:
             known = self.found.get(source.id)
             if known is None and not self.inputs[source.id] and source.kind in ("data", "constant"):
                 leaves.append((source.id, place))
-            elif known is None or known.axis != place or sequence not in (None, replace(known, axis=axis)):
+            elif known is None or known.axis != place or (sequence is not None and sequence.steps != known.steps):
                 return None
             else:
-                sequence = replace(known, axis=axis)
+                sequence = sequence or replace(known, axis=axis)
         if sequence is not None and box.shape[axis] == len(sequence.steps):
             for leaf, place in leaves:
                 self.found[leaf] = replace(sequence, axis=place)
@@ -220,9 +220,9 @@ class _Splitter:
                 self._copy(box, sequence)
                 if self._joined(box):
                     self._join(box, sequence)
-        used = {e.tail for e in self.edges} | {e.head for e in self.edges}
-        boxes = {id: b for id, b in self.boxes.items() if id in used or not self.graph.boxes.get(id) or self.inputs[id]}
-        return self.graph.changed(boxes=boxes, edges=self.edges, groups=self.groups)
+        result = self.graph.changed(boxes=self.boxes, edges=self.edges, groups=self.groups)
+        still_used = {e.tail for e in self.edges}
+        return result.without([id for id in self.boxes if self.outputs.get(id) and id not in still_used])
 
     def _is_picker(self, box: Box) -> bool:
         """Whether the box only takes elements out of a sequence."""
@@ -240,7 +240,7 @@ class _Splitter:
         self.boxes[box.id] = box
         for edge in self.inputs[box.id]:
             tail, index = self._source(edge.tail, edge.index)
-            self.edges.append(replace(edge, tail=tail, index=index))
+            self.edges.append(replace(edge, tail=tail, index=index, label=edge.label if tail == edge.tail else ""))
 
     def _source(self, tail: str, index: int | None) -> tuple[str, int | None]:
         """The box that makes a value, seen through taking apart and joining."""
@@ -304,7 +304,8 @@ class _Splitter:
             tail, index = view.id, None
         else:
             tail, index = self._source(edge.tail, edge.index)
-        self.edges.append(replace(edge, tail=tail, index=index, head=copy.id, shape=shape))
+        label = edge.label if tail == edge.tail else ""
+        self.edges.append(replace(edge, tail=tail, index=index, head=copy.id, shape=shape, label=label))
 
     def _views_parameter(self, box: Box) -> bool:
         return box.op in VIEWS and all(self.graph.boxes[e.tail].kind == "parameter" for e in self.inputs[box.id])

@@ -9,9 +9,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from .graph import Box, Edge, Graph, Group
+from .loops import offsets
+from .words import value
 
 MOST_STEPS = 6  # that are shown without an ellipsis
-OUTER = ("data", "output", "loss")
+NAMED = ("data", "parameter", "constant", "output")  # drawn with their symbol
 
 
 def rows(graph: Graph) -> Graph:
@@ -39,9 +41,13 @@ def settle(graph: Graph) -> Graph:
     """
     inputs, outputs = graph.inputs(), graph.outputs()
     boxes = dict(graph.boxes)
+    given: set[str] = set()  # what depends on weights only
     for id, box in graph.boxes.items():
-        if box.step is None and box.kind != "parameter" and box.op != "stack":
-            _move(boxes, id, [e.tail for e in inputs[id] if e.kind != "parameter"])
+        needs = [e.tail for e in inputs[id] if e.tail not in given]
+        if not needs and (inputs[id] or box.kind in ("parameter", "constant")):
+            given.add(id)
+        elif box.step is None and box.op != "stack":
+            _move(boxes, id, needs)
     for id, box in reversed(graph.boxes.items()):
         if boxes[id].step is None and box.kind in ("data", "operation") and not box.time:
             _move(boxes, id, [e.head for e in outputs[id]])
@@ -81,45 +87,13 @@ def kind_of_sequence(graph: Graph) -> str:
 
 
 def _share_columns(graph: Graph, loops: set[str | None]) -> bool:
-    offsets = _offsets(graph)
-    return len({offsets.get(loop, 0) for loop in loops}) == 1
-
-
-def _offsets(graph: Graph) -> dict[str | None, int]:
-    """By how many columns each loop's steps are shifted to the right."""
-    spans: dict[str | None, tuple[int, int]] = {}
-    backward: dict[str | None, set[str | None]] = {}
-    for box in graph.boxes.values():
-        if box.step is not None:
-            low, high = spans.get(box.loop, (box.step, box.step))
-            spans[box.loop] = min(low, box.step), max(high, box.step)
-    for edge in graph.edges:
-        tail, head = graph.boxes[edge.tail], graph.boxes[edge.head]
-        if tail.step is not None and head.step is not None and tail.loop != head.loop and tail.step > head.step:
-            backward.setdefault(head.loop, set()).add(tail.loop)
-    offsets: dict[str | None, int] = {}
-    for loop in spans:  # in the order of computation: what a loop waits for comes first
-        waits = [offsets[other] + spans[other][1] for other in backward.get(loop, ()) if other in offsets]
-        offsets[loop] = max(waits, default=0)
-    follows = _followers(graph, offsets)
-    for loop in spans:
-        offsets[loop] = max([offsets[loop], *[offsets[other] for other in follows.get(loop, ())]])
-    return offsets
-
-
-def _followers(graph: Graph, offsets: dict[str | None, int]) -> dict[str | None, set[str | None]]:
-    """For each loop those that feed it step by step: it stands no further to the left."""
-    found: dict[str | None, set[str | None]] = {}
-    for edge in graph.edges:
-        tail, head = graph.boxes[edge.tail], graph.boxes[edge.head]
-        if tail.loop != head.loop and tail.step is not None and head.step is not None:
-            found.setdefault(head.loop, set()).add(tail.loop)
-    return found
+    shifts = offsets(graph)
+    return len({shifts.get(loop, 0) for loop in loops}) == 1
 
 
 def unfold(graph: Graph, most: int = MOST_STEPS) -> Graph:
     """Return the graph with a column for each time step; of more than ``most`` steps the first and the last."""
-    offsets = _offsets(graph)
+    shifts = offsets(graph)
     columns: dict[int, str] = {}
     boxes: dict[str, Box] = {}
     groups: dict[str, Group] = {}
@@ -132,12 +106,12 @@ def unfold(graph: Graph, most: int = MOST_STEPS) -> Graph:
                 groups.setdefault(g.id, g)
             boxes[id] = replace(box, group=group)
         elif box.step in shown[box.loop]:
-            column = offsets[box.loop] + box.step
+            column = shifts[box.loop] + box.step
             columns[column] = f"t = {box.step}"
             boxes[id] = replace(box, column=column, group=_group_in_column(graph, groups, box, column, plain))
     edges = [e for e in graph.edges if e.tail in boxes and e.head in boxes]
     result = graph.changed(boxes=boxes, edges=edges, groups=groups, columns=columns)
-    return _with_ellipsis(result, graph, offsets, shown)
+    return _with_ellipsis(result, graph, shifts, shown)
 
 
 def _shown(graph: Graph, most: int) -> dict[str | None, set[int]]:
@@ -181,7 +155,7 @@ def _group_in_column(graph: Graph, groups: dict[str, Group], box: Box, column: i
 
 
 def _with_ellipsis(
-    result: Graph, graph: Graph, offsets: dict[str | None, int], shown: dict[str | None, set[int]]
+    result: Graph, graph: Graph, shifts: dict[str | None, int], shown: dict[str | None, set[int]]
 ) -> Graph:
     """Put ⋯ between the first steps and the last one, on every row that hands a state on."""
     boxes, edges, columns = dict(result.boxes), list(result.edges), dict(result.columns)
@@ -195,9 +169,10 @@ def _with_ellipsis(
         enters = edge.head in boxes and edge.tail not in result.boxes
         if not (leaves or enters):
             continue
-        column = offsets[tail.loop] + first + 1
+        column = shifts[tail.loop] + first + 1
         more = Box(
-            f"{tail.row}.more", "more", "⋯", seq=tail.seq, symbol="⋯", loop=tail.loop, column=column, row=tail.row,
+            f"{tail.row}.more", "more", "⋯", seq=tail.seq, symbol=tail.symbol, time=str(last - 1), loop=tail.loop,
+            column=column, row=tail.row,
             params=f"t = {first + 1} … {last - 1}",
         )  # fmt: skip
         boxes.setdefault(more.id, more)
@@ -233,7 +208,7 @@ def fold(graph: Graph) -> Graph:
         new_head = head.id if head.step is None else head.row
         edges.setdefault((new_tail, new_head, edge.slot, lag), replace(edge, tail=new_tail, head=new_head, lag=lag))
     folded = graph.changed(boxes=boxes, edges=list(edges.values()), groups=groups)
-    initial = [b.id for b in boxes.values() if b.kind == "constant" and b.time not in ("", "t")]
+    initial = [b.id for b in boxes.values() if b.kind == "state" and b.op == "constant"]  # zeros
     return folded.without(boxes=initial)
 
 
@@ -253,19 +228,62 @@ def _folded_groups(graph: Graph) -> tuple[dict[str, Group], dict[str | None, str
     return groups, new_ids
 
 
-def absorb_outputs(graph: Graph) -> Graph:
-    """Return the graph with a result's box and its output's box as one, as the lecture draws y₂ = W_hy h₂."""
+def finish(graph: Graph) -> Graph:
+    """Return a closed graph as it is drawn: results with their boxes, the steps of a row alike, values by symbols."""
+    if any(box.time for box in graph.boxes.values()):
+        graph = _absorb_outputs(_merge_ellipses(graph))
+    rows: dict[tuple[str | None, str], list[Box]] = {}
+    for box in graph.boxes.values():
+        if box.kind in ("state", "module", "operation", "output") and box.row:
+            rows.setdefault((box.loop, box.row), []).append(box)
+    kinds = {
+        key: next((k for k in ("output", "state") if any(b.kind == k for b in row)), "") for key, row in rows.items()
+    }
+    plain = {key for key, row in rows.items() if not all(b.formula for b in row)}
+    boxes = {}
+    for id, box in graph.boxes.items():
+        key = box.loop, box.row
+        kind = kinds.get(key) or box.kind if key in rows else box.kind
+        boxes[id] = replace(box, kind=kind, label=label(box), formula="" if key in plain else box.formula)
+    return graph.changed(boxes=boxes)
+
+
+def label(box: Box) -> str:
+    """What a box is called: a value by its symbol, a module that only has a number by its class."""
+    if box.symbol and (box.kind in NAMED or box.op in ("constant", "data")):
+        return value(box)
+    return box.op if box.label.isdecimal() and box.op else box.label
+
+
+def _absorb_outputs(graph: Graph) -> Graph:
+    """A result's box and its output's box become one, as the lecture draws y₂ = W_hy h₂."""
     inputs, outputs = graph.inputs(), graph.outputs()
     boxes = dict(graph.boxes)
-    gone = set()
     for id, box in graph.boxes.items():
-        if box.kind != "output" or len(inputs[id]) != 1:
-            continue
-        source = boxes[inputs[id][0].tail]
-        if source.kind in ("state", "more") or any(e.kind == "state" for e in outputs[source.id]):
-            gone.add(id)
-        elif len(outputs[source.id]) == 1 and source.kind in ("operation", "module"):
-            boxes[source.id] = replace(source, kind="output", symbol=source.symbol or box.symbol)
-            gone.add(id)
-    kept = {id: b for id, b in boxes.items() if id not in gone}
-    return graph.changed(boxes=kept, edges=[e for e in graph.edges if e.head not in gone])
+        if box.kind == "output" and len(inputs[id]) == 1:
+            source = boxes[inputs[id][0].tail]
+            alone = source.kind in ("operation", "module") and len(outputs[source.id]) == 1
+            if alone or source.symbol == "y":
+                boxes[source.id] = replace(source, kind="output", symbol=source.symbol or box.symbol)
+            elif not (source.kind == "state" or any(e.kind == "state" for e in outputs[source.id])):
+                continue
+            del boxes[id]
+    return graph.changed(boxes=boxes, edges=[e for e in graph.edges if e.head in boxes])
+
+
+def _merge_ellipses(graph: Graph) -> Graph:
+    """Ellipses lie in the row of what they continue; several in one place are one."""
+    inputs = graph.inputs()
+    boxes: dict[str, Box] = {}
+    stands: dict[tuple[str, int | None], str] = {}
+    same: dict[str, str] = {}
+    for id, box in graph.boxes.items():
+        if box.kind == "more" and inputs[id]:
+            row = graph.boxes[inputs[id][0].tail].row
+            same[id] = stands.setdefault((row, box.column), id)
+            if same[id] == id:
+                boxes[id] = replace(box, row=row)
+        else:
+            boxes[id] = box
+    edges = [replace(e, tail=same.get(e.tail, e.tail), head=same.get(e.head, e.head)) for e in graph.edges]
+    return graph.changed(boxes=boxes, edges=edges)

@@ -11,10 +11,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from .graph import Box, Edge, Graph
+from .loops import offsets
 
 LONGEST = 56  # characters of a formula that still fits into a box
 MOST = 24  # operations that a formula may be made of
 
+SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 SUBSCRIPTS = str.maketrans("0123456789t+−", "₀₁₂₃₄₅₆₇₈₉ₜ₊₋")
 INFIX = {"add": ("+", 0), "subtract": ("−", 0), "multiply": ("∘", 1), "divide": ("/", 1)}
 FUNCTIONS = {"sigmoid": "σ", "negative": "−", "sqrt": "√", "square": "square"}
@@ -54,8 +56,10 @@ def symbols(graph: Graph) -> Graph:
     boxes = {id: replace(b, time="" if b.step is None else str(b.step)) for id, b in graph.boxes.items()}
     graph = graph.changed(boxes=boxes)
     graph = _name_states(graph)
+    _number_layers(graph)
     graph = _name_initial_states(graph)
     _name_outputs(graph)
+    _name_cuts(graph)
     _name_weights(graph)
     return graph
 
@@ -69,18 +73,47 @@ def _steps_between(graph: Graph, edge: Edge) -> int:
 
 
 def _name_states(graph: Graph) -> Graph:
-    """What one step hands to the next is a state; without a name it is called h."""
+    """What one step hands to the next is a state. One without a name is h, or y if it is an output beside a state."""
     edges = [replace(e, kind="state") if _steps_between(graph, e) and e.kind == "data" else e for e in graph.edges]
-    unnamed: dict[tuple[str | None, str], str] = {}
+    results = {
+        (t.loop, t.row) for e in edges if graph.boxes[e.head].kind == "output" and (t := graph.boxes[e.tail]).row
+    }
+    rows: dict[str | None, dict[str, Box]] = {}
     for edge in edges:
         box = graph.boxes[edge.tail]
-        if edge.kind == "state" and not box.symbol:
-            others = sum(loop == box.loop for loop, _ in unnamed)
-            unnamed.setdefault((box.loop, box.row), "h" + "′" * others)
+        if edge.kind == "state":
+            rows.setdefault(box.loop, {}).setdefault(box.row, box)
+    names: dict[tuple[str | None, str], str] = {}
+    for loop, states in rows.items():
+        unnamed = [row for row, box in states.items() if not box.symbol]
+        fed_back = [row for row in unnamed if (loop, row) in results] if len(states) > 1 else []
+        hidden = [row for row in unnamed if row not in fed_back]
+        names |= {(loop, row): "y" for row in fed_back}
+        names |= {(loop, row): "h" + "′" * n for n, row in enumerate(hidden)}
     for box in graph.boxes.values():
-        if not box.symbol and box.step is not None:
-            box.symbol = unnamed.get((box.loop, box.row), "")
+        box.symbol = box.symbol or names.get((box.loop, box.row), "")
     return graph.changed(edges=edges)
+
+
+def _number_layers(graph: Graph) -> None:
+    """Layers that run beside one another number their values: h⁽¹⁾, h⁽²⁾; those of a loop from the right end get ′."""
+    shifts = offsets(graph)
+    lags: dict[str | None, int] = {}
+    for edge in graph.edges:
+        if edge.kind == "state":
+            lags.setdefault(graph.boxes[edge.tail].loop, _steps_between(graph, edge))
+    for shift in sorted(set(shifts.values())):
+        beside = [loop for loop in shifts if shifts[loop] == shift and loop in lags]
+        forward = [loop for loop in beside if lags[loop] > 0]
+        layers = max(1, len(forward), len(beside) - len(forward))
+        count = {True: 0, False: 0}
+        for loop in beside:
+            count[lags[loop] > 0] += 1
+            number = f"⁽{str(count[lags[loop] > 0]).translate(SUPERSCRIPTS)}⁾" if layers > 1 else ""
+            mark = number + "′" * (lags[loop] < 0 and bool(forward))
+            for box in graph.boxes.values():
+                if box.loop == loop and box.symbol and box.group is not None and box.kind == "operation":
+                    box.symbol += mark
 
 
 def _name_initial_states(graph: Graph) -> Graph:
@@ -95,7 +128,7 @@ def _name_initial_states(graph: Graph) -> Graph:
     for edge in graph.edges:
         head, tail = graph.boxes[edge.head], graph.boxes[edge.tail]
         known = expected.get((head.loop, head.row, edge.slot))
-        if known is None or tail.step is not None or tail.kind in ("parameter", "cut"):
+        if known is None or known[0] == "y" or tail.step is not None or tail.kind in ("parameter", "cut", "state"):
             continue
         leaf, seen = tail, []
         while leaf.op in PLACES and len(inputs[leaf.id]) == 1:
@@ -103,8 +136,8 @@ def _name_initial_states(graph: Graph) -> Graph:
             leaf = graph.boxes[inputs[leaf.id][0].tail]
         if leaf.kind in ("data", "constant"):
             symbol, lag = known
-            tail.kind, tail.symbol, tail.time = leaf.kind, symbol, str((head.step or 0) - lag)
-            tail.op, tail.params, tail.group = "", "", None
+            tail.op, tail.params, tail.group = leaf.kind, "", None
+            tail.kind, tail.symbol, tail.time = "state", symbol, str((head.step or 0) - lag)
             dropped.update(seen)
     return graph.without(edges=[e for e in graph.edges if e.head in dropped])
 
@@ -116,6 +149,14 @@ def _name_outputs(graph: Graph) -> None:
         if head.kind in ("output", "loss"):
             head.symbol = tail.symbol or head.symbol or {"output": "y", "loss": "L"}[head.kind]
             tail.symbol = tail.symbol or head.symbol
+
+
+def _name_cuts(graph: Graph) -> None:
+    """A value behind a cut is the same value."""
+    for edge in graph.edges:
+        head, tail = graph.boxes[edge.head], graph.boxes[edge.tail]
+        if head.kind == "cut":
+            head.symbol, head.time = tail.symbol, tail.time
 
 
 def _name_weights(graph: Graph) -> None:
@@ -184,6 +225,7 @@ def formulas(graph: Graph) -> Formula:
             if e.head not in members or graph.boxes[e.head].kind == "output"
         }
         leaving |= {(id, None) for id in members if not outputs[id]}
+        leaving = {(inputs[id][0].tail, None) if graph.boxes[id].kind == "cut" else (id, i) for id, i in leaving}
         found = {(id, i) for id, i in leaving if graph.boxes[id].kind not in ("output", "parameter")}
         if len(found) != 1:
             return ""
@@ -205,7 +247,7 @@ class _Writer:
     def operand(self, edge: Edge) -> tuple[str, int]:
         """The text of an input, and how tightly it binds: 0 a sum, 1 a product, 2 an application."""
         box = self.graph.boxes[edge.tail]
-        if box.id in self.members and not box.symbol and self.inputs[box.id]:
+        if not box.symbol and self.inputs[box.id] and (box.id in self.members or box.op == "concatenate"):
             return self.expression(box)
         return value(box, edge.lag), 2
 
@@ -218,9 +260,13 @@ class _Writer:
             if other.op == "transpose" and other.id in self.members and other.id in self.inputs:
                 return f"{self._tight(self.inputs[other.id][0])} {self._tight(left)}", 2
             return f"{self._tight(left)} {self._tight(right)}", 2
-        if box.op in INFIX and len(edges) == 2:
+        if box.op in INFIX:
             sign, binding = INFIX[box.op]
-            (a, a_binds), (b, b_binds) = self.operand(edges[0]), self.operand(edges[1])
+            by_slot = {e.slot: e for e in edges}
+            (a, a_binds), (b, b_binds) = (
+                self.operand(by_slot[slot]) if slot in by_slot else (f"{box.given.get(name, '…')}", 2)
+                for slot, name in enumerate("xy")
+            )
             a = f"({a})" if a_binds < binding else a
             strict = sign in "−/"
             return f"{a} {sign} {f'({b})' if b_binds < binding or (strict and b_binds == binding) else b}", binding
@@ -228,9 +274,11 @@ class _Writer:
             return f"{self._tight(edges[0])}ᵀ", 2
         if box.op in PLACES or box.kind == "cut":
             return self.operand(edges[0])
+        if box.op == "concatenate":
+            return f"[{'; '.join(self.operand(e)[0] for e in edges)}]", 2
         name = FUNCTIONS.get(box.op, box.op)
         arguments = ", ".join(self.operand(e)[0] for e in edges)
-        if box.op in INFIX or (box.params and len(edges) == 1):
+        if box.params and len(edges) == 1:
             arguments = ", ".join(filter(None, (arguments, box.params)))
         return f"{name}({arguments})", 2
 

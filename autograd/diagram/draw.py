@@ -1,0 +1,111 @@
+"""``draw``: from a result, or a function and its inputs, to a drawing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..core.tensor import Tensor
+from ..errors import DomainError, DTypeError, GraphError
+from . import detail, loops, steps, tape, trace, words
+from .drawing import Drawing
+from .graph import Graph
+from .parallel import parallel
+from .sample import samples
+
+TIMES = ("unfold", "fold")
+
+
+def draw(
+    what: Any,
+    *inputs: Any,
+    time: str = "unfold",
+    depth: int | None = None,
+    values: bool = False,
+    gradients: bool = False,
+    loss: Callable[..., Tensor] | None = None,
+    names: Mapping[Any, tuple[str, str]] | None = None,
+    most_steps: int = steps.MOST_STEPS,
+    title: str = "",
+) -> Drawing:
+    """Draw how a result was computed: ``draw(loss)``, or ``draw(function, *inputs)``.
+
+    Args:
+        what: a tensor or several, drawn as the tape has it; or a function of ``inputs``, which is run once so that its
+            inputs, constants and every value are known.
+        inputs: what the function is called with.
+        time: ``"unfold"`` draws a column for every time step, ``"fold"`` one box with its loop.
+        depth: how many levels of modules and composites are opened: 0 draws a box for each outermost one. None: as far
+            as it stays readable.
+        values: show every value's statistics and a small picture of it (of a function only).
+        gradients: show the backward pass: every gradient's norm as the width of an edge.
+        loss: what the gradients are of: a function of the result; its sum if None.
+        names: for leaves of the graph their dotted name and symbol.
+        most_steps: how many time steps are drawn without an ellipsis.
+        title: the heading; which kind of sequence is processed if empty.
+
+    Raises:
+        DomainError: for an unknown ``time`` or a ``depth`` that is no level.
+        GraphError: if nothing was recorded or the graph was freed.
+
+    >>> import autograd
+    >>> w = autograd.tensor([1.0, 2.0], requires_grad=True)
+    >>> print(draw((w * w).sum()))
+    Drawing: 3 boxes, 3 edges
+    """
+    if time not in TIMES:
+        raise DomainError(f"draw: time is {time!r} → choose one of {', '.join(map(repr, TIMES))}")
+    if depth is not None and (isinstance(depth, bool) or not isinstance(depth, int) or depth < 0):
+        raise DomainError(f"draw: depth is {depth!r} → give 0, 1, 2 ... or None")
+    if not isinstance(most_steps, int) or most_steps < 2:
+        raise DomainError(f"draw: most_steps is {most_steps!r} → give an integer of at least 2")
+    full = lay_out(_record(what, inputs, values, gradients, loss, names or {}), time, most_steps, title)
+    return Drawing(closed(full, depth), full)
+
+
+def _record(
+    what: Any, inputs: tuple[Any, ...], values: bool, gradients: bool, loss: Any, names: Mapping[Any, tuple[str, str]]
+) -> Graph:
+    """The full graph of a result, or of what a function makes of its inputs."""
+    if callable(what) and not isinstance(what, Tensor):
+        outputs = trace.run(what, *inputs)
+    elif inputs:
+        raise DTypeError(
+            f"draw: {type(what).__name__} is no function but {len(inputs)} inputs are given "
+            "→ draw(tensor), or draw(function, *inputs)"
+        )
+    elif values:
+        raise GraphError("draw: the tape keeps no values, but values=True → draw(function, *inputs, values=True)")
+    else:
+        outputs = what
+    found = None
+    if gradients:
+        found = trace.gradients(outputs if loss is None else loss(outputs))
+    return tape.read(outputs, names=names, values=values, gradients=found)
+
+
+def lay_out(graph: Graph, time: str, most_steps: int = steps.MOST_STEPS, title: str = "") -> Graph:
+    """Return a full graph with its time laid out, and everything in it named."""
+    graph = parallel(loops.infer(graph))
+    graph = steps.settle(words.symbols(steps.rows(graph)))
+    kind = steps.kind_of_sequence(graph)
+    if steps.has_time(graph):
+        graph = steps.unfold(graph, most_steps) if time == "unfold" else steps.fold(graph)
+        title = f"{title} ({kind})" if title else kind
+    return graph.changed(title=title)
+
+
+def closed(graph: Graph, depth: int | None) -> Graph:
+    """Return a laid out graph with its groups closed to a depth; None: a box for each layer, as far as it fits.
+
+    Expressions without modules are drawn down to their primitives.
+    """
+    in_time = any(box.time for box in graph.boxes.values())
+    formula = words.formulas(graph) if in_time else None
+    if depth is not None:
+        graph = detail.close(graph, detail.depth(graph, depth), formula)
+    else:
+        plain = not in_time and not any(group.kind for group in graph.groups.values())
+        if not plain or len(graph.boxes) > detail.MOST_BOXES:
+            graph = detail.fit(graph, formula=formula)
+    return steps.finish(samples(graph))

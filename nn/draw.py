@@ -1,0 +1,44 @@
+"""draw: a network as a picture of what it computes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import autograd
+from autograd.errors import DTypeError
+from nn.module import Module
+from nn.session import evaluating
+
+
+def draw(model: Module, *inputs: Any, **how: Any) -> autograd.diagram.Drawing:
+    """Run the model once, in evaluation mode and without training it, and draw what it computed.
+
+    `draw(model, x)` shows in a notebook; `.save("rnn.svg")` writes a file: .svg, .png, .pdf, .dot, .html. A box is a
+    layer, as far as that stays readable; `depth` opens less or more. Recurrent networks are unfolded in time.
+
+    Args:
+        model: the network.
+        inputs: what it is called with: tensors or arrays.
+        how: `time`, `depth`, `values`, `gradients`, `loss`, `most_steps`, `title`, as `autograd.draw` has them.
+
+    Raises:
+        DTypeError: if `model` is no module.
+        DomainError: for an argument that `autograd.draw` does not know what to do with.
+
+    >>> import nn
+    >>> rnn = nn.RNN(4, 8, bias=False)
+    >>> drawing = draw(rnn, autograd.zeros((3, 1, 4)))
+    >>> [box.formula for box in drawing.graph.boxes.values() if box.kind == "state"][2]
+    'h₂ = tanh(W_hh h₁ + W_xh x₂)'
+    """
+    if not isinstance(model, Module):
+        raise DTypeError(
+            f"draw: model is a {type(model).__name__}, expected an nn.Module; autograd.draw draws functions and tensors"
+        )
+    names = {}
+    for path, module in model.named_modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            key = id(parameter.data) if parameter.node is None else parameter.node
+            names[key] = f"{path}.{name}" if path else name, module.symbols.get(name, name)
+    with evaluating(model):
+        return autograd.draw(model, *inputs, names=names, **how)

@@ -33,6 +33,7 @@ from nn.activation import (
 )
 from nn.container import ModuleDict, ModuleList, Sequential
 from nn.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d
+from nn.draw import draw
 from nn.dropout import Dropout, Dropout2d
 from nn.embedding import Embedding
 from nn.linear import Flatten, Identity, Linear, Unflatten
@@ -133,6 +134,7 @@ __all__ = [
     "Trainer",
     "Unflatten",
     "data",
+    "draw",
     "gradient_norms",
     "init",
     "load",

@@ -49,7 +49,10 @@ def _is_recurrent(graph: Graph, calls: list[str]) -> bool:
 
 def _with_steps(graph: Graph, parent: str | None, steps: dict[str, int]) -> Graph:
     """Put the groups ``steps`` and the loose boxes between them into time steps inside ``parent``."""
-    step_of = {b.id: steps[g.id] for b in graph.boxes.values() for g in graph.path(b.group) if g.id in steps}
+    inside = {b.id: steps[g.id] for b in graph.boxes.values() for g in graph.path(b.group) if g.id in steps}
+    given = [id for id in inside if graph.boxes[id].kind in ("parameter", "constant")]
+    graph = graph.changed(boxes=graph.boxes | {id: replace(graph.boxes[id], group=parent) for id in given})
+    step_of = {id: step for id, step in inside.items() if id not in given}
     step_of |= _loose(graph, parent, step_of)
     place = {t: f"{parent}.t{t}" if parent else f"t{t}" for t in steps.values()}
     groups: dict[str, Group] = {}

@@ -1,0 +1,55 @@
+"""DOT text as SVG, PNG, PDF or JSON: by the system's Graphviz, or by the one that comes with pygraphviz."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+
+from ..errors import DataError
+
+FORMATS = ("svg", "png", "pdf", "json")
+SECONDS = 30.0  # the longest that a picture may take
+
+# A process of its own, so that it can be ended and so that a crash in it is an error here.
+_PYGRAPHVIZ = """
+import sys, pygraphviz
+drawing = pygraphviz.AGraph(string=sys.stdin.buffer.read().decode())
+sys.stdout.buffer.write(drawing.draw(format=sys.argv[1], prog="dot"))
+"""
+
+
+def render(dot: str, format: str, *, seconds: float = SECONDS) -> bytes:
+    """Return the picture of a DOT text: ``format`` is svg, png, pdf or json (positions in points, for tests).
+
+    Raises: ``DataError`` for another format, where no Graphviz is installed, for text that Graphviz refuses, with
+    its own words, and for a picture that takes longer than ``seconds``.
+    """
+    if format not in FORMATS:
+        raise DataError(f"render: format is {format!r} → choose one of {', '.join(FORMATS)}")
+    try:
+        done = subprocess.run(_command(format), input=dot.encode(), capture_output=True, timeout=seconds)
+    except subprocess.TimeoutExpired:
+        raise DataError(
+            f"render: Graphviz did not finish within {seconds:g} seconds, the text has {len(dot):,} characters"
+            " → draw with less depth or fewer time steps, or save as .dot or .html"
+        ) from None
+    if done.returncode or not done.stdout:
+        words = done.stderr.decode(errors="replace").strip() or f"it ended with code {done.returncode}"
+        raise DataError(f"render: Graphviz could not draw {format}: {words} → save as .dot to see the text")
+    return done.stdout
+
+
+def _command(format: str) -> list[str]:
+    """The program that turns DOT text on its input into a picture on its output."""
+    if shutil.which("dot") and find_spec("graphviz"):
+        import graphviz
+
+        return [str(word) for word in graphviz.backend.dot_command.command("dot", format)]
+    if find_spec("pygraphviz"):
+        return [sys.executable, "-c", _PYGRAPHVIZ, format]
+    raise DataError(
+        "render: no Graphviz is installed → `apt install graphviz` (or your system's) and `pip install graphviz`, or"
+        " `pip install pygraphviz`, which brings its own; .dot and .html files need neither"
+    )

@@ -17,7 +17,7 @@ from ..core.sweep import unbroadcast
 from ..core.trace import call_of
 
 LONGEST = 24  # characters of one parameter's value
-AS_THEY_ARE = ("index", "shape", "size", "axes", "axis")  # parameters in which (2, 2) is not a short 2
+AS_THEY_ARE = ("index", "shape", "size", "axes", "axis", "pad_width")  # parameters in which (2, 2) is not a short 2
 
 
 def has_gradient(node: Node) -> bool:
@@ -91,7 +91,7 @@ def describe(node: Node, numbers: dict[int, Any]) -> tuple[str, str, dict[str, A
     said = []
     for name, value in given.items():
         default = defaults.get(name, REQUIRED)
-        if default is not REQUIRED and isinstance(default, (int, float, str)) and name not in AS_THEY_ARE:
+        if name not in AS_THEY_ARE:
             value = _one_of_equal(value)
         if default is REQUIRED or not _same(value, default):
             said.append(f"{name}={_words(value)}")

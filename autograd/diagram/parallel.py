@@ -129,7 +129,7 @@ class _Finder:
 
     def _look_forward(self, box: Box) -> Sequence | None:
         ends = self.inputs[box.id]
-        if box.step is not None or box.kind == "parameter" or not box.shape:
+        if box.step is not None or box.kind == "parameter" or not box.shape or isinstance(box.shape[0], tuple):
             return None
         if not ends:
             return self.wanted.get(box.id)

@@ -73,6 +73,8 @@ def samples(graph: Graph) -> Graph:
     """Return the graph with a sample in place of every array that its boxes hold as value or gradient."""
 
     def short(x: Any) -> Sample | None:
+        if isinstance(x, (tuple, list)):  # of several outputs the first
+            x = next((one for one in x if one is not None), None)
         return x if x is None or isinstance(x, Sample) else sample(x)
 
     boxes = {id: replace(b, value=short(b.value), gradient=short(b.gradient)) for id, b in graph.boxes.items()}

@@ -252,6 +252,8 @@ def label(box: Box) -> str:
     """What a box is called: a value by its symbol, a module that only has a number by its class."""
     if box.symbol and (box.kind in NAMED or box.op in ("constant", "data")):
         return value(box)
+    if box.symbol and box.kind == "operation":
+        return f"{box.label} → {value(box)}"
     return box.op if box.label.isdecimal() and box.op else box.label
 
 

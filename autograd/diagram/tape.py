@@ -284,7 +284,7 @@ class _Reader:
             self._add(found, made.group or "", "detach")
             edge.head, edge.kind = found.id, "cut"
             self.graph.edges.append(edge)
-            found.value = made.value if edge.index is None else None
+            found.value = made.value if edge.index is None or made.value is None else made.value[edge.index]
         return found
 
     def _output(self, number: int, name: str, tensor: Tensor) -> None:
@@ -304,10 +304,9 @@ class _Reader:
         self.graph.edges.append(edge)
 
     def _fill(self, box: Box, node: Node) -> None:
-        """Give the box its array and its gradient, if they are wanted and single."""
-        value, gradient = self.arrays.get(node) if self.values else None, self.gradients.get(node)
-        box.value = None if isinstance(value, (tuple, list)) else value
-        box.gradient = None if isinstance(gradient, (tuple, list)) else gradient
+        """Give the box its array and its gradient, if they are wanted; an operation with several outputs has several."""
+        box.value = self.arrays.get(node) if self.values else None
+        box.gradient = self.gradients.get(node)
 
 
 __all__ = ["read", "roots", "walk"]

@@ -29,11 +29,8 @@ def graphs(draw: st.DrawFn, most: int = 30) -> Graph:
     values = [("x", None)]
     weights: list[str] = []
     path: list[Group] = []
-    count = 0
-    for action in draw(
-        st.lists(st.sampled_from(["open", "open", "close", "box", "box", "box", "weight"]), max_size=most)
-    ):
-        count += 1
+    actions = st.sampled_from(["open", "open", "close", "box", "box", "box", "weight"])
+    for count, action in enumerate(draw(st.lists(actions, max_size=most)), 1):
         group = path[-1].id if path else None
         if action == "open" and len(path) < 4:
             step = count if draw(st.integers(0, 5)) == 0 and not any(g.step for g in path) else None

@@ -99,8 +99,8 @@ def test_a_value_taken_from_the_middle_of_a_chain_ends_it(block: Graph, count: i
 
 
 def test_columns_are_never_folded() -> None:
-    graph = repeated(Graph({"x": Box("x", "data", "x"), ".o": Box(".o", "operation", "o"), "y": Box("y", "output", "y")},
-                           [Edge("x", ".o"), Edge(".o", "y")]), 3)  # fmt: skip
+    boxes = [Box("x", "data", "x"), Box(".op", "operation", "op"), Box("y", "output", "y")]
+    graph = repeated(Graph({b.id: b for b in boxes}, [Edge("x", ".op"), Edge(".op", "y")]), 3)
     assert fold_repeats(graph).groups.keys() == {"block0"}
     unfolded = graph.changed(columns={1: "t = 1"})
     assert fold_repeats(unfolded) == unfolded

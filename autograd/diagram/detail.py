@@ -17,6 +17,7 @@ from .nesting import GIVEN, Nesting
 from .repeats import fold_repeats
 from .words import Formula, value
 
+TELLING = ("conv", "max_pool", "avg_pool", "adaptive")  # operations whose parameters describe the layer around them
 MOST_BOXES = 60  # of a drawing that still reads well
 
 Value = tuple[str, int | None]  # the box that computes it, and which output of that it is
@@ -75,7 +76,8 @@ class _Inside:
     biases: int = 0
     multiply_adds: int = 0
     seq: float = -math.inf
-    values: dict[Value, Any] = field(default_factory=dict)  # that leave it, and their shapes
+    values: dict[Value, _Flow] = field(default_factory=dict)  # that leave it
+    plain: list[Value] = field(default_factory=list)  # those of them that are not only states
     handed: bool = False  # whether one of them goes into another time step
     returns: bool = False  # whether one of them comes back in a folded view
 
@@ -102,7 +104,8 @@ def _boxes(
     for leaving, flow in _flows(graph, nesting).items():
         for group in around[nesting.place[leaving[0]]]:
             if nesting.level[group] > flow.level:
-                inside[group].values[leaving] = flow.shape
+                inside[group].values[leaving] = flow
+                inside[group].plain += [leaving] if nesting.level[group] > flow.plain else []
                 inside[group].handed |= nesting.level[group] > flow.handed
                 inside[group].returns |= flow.returns
     return {id: _box(graph, graph.groups[id], found, formula) for id, found in inside.items()}
@@ -110,10 +113,11 @@ def _boxes(
 
 @dataclass(slots=True)
 class _Flow:
-    """How far a value goes: the level of the group around all its uses, and around those at other time steps."""
+    """How far a value goes: the level of the group around all its uses, those at other time steps, those at its own."""
 
-    level: int
+    level: float = math.inf
     handed: float = math.inf
+    plain: float = math.inf
     returns: bool = False  # whether it comes back in a folded view
     shape: Any = None
 
@@ -126,14 +130,16 @@ def _flows(graph: Graph, nesting: Nesting) -> dict[Value, _Flow]:
         used.add(edge.tail)
         if graph.boxes[edge.tail].kind not in GIVEN:
             level = nesting.level[nesting.common(nesting.place[edge.tail], nesting.place[edge.head])]
-            flow = flows.setdefault((edge.tail, edge.index), _Flow(level, shape=edge.shape))
+            flow = flows.setdefault((edge.tail, edge.index), _Flow(shape=edge.shape))
             flow.level = min(flow.level, level)
             if edge.kind == "state":
                 flow.handed = min(flow.handed, level)
                 flow.returns |= edge.lag != 0
+            else:
+                flow.plain = min(flow.plain, level)
     for id, box in graph.boxes.items():
         if id not in used and box.kind not in (*GIVEN, "data", "cut", "more"):
-            flows[id, None] = _Flow(0, shape=box.shape)  # a result
+            flows[id, None] = _Flow(0, plain=0, shape=box.shape)  # a result
     return flows
 
 
@@ -157,16 +163,25 @@ def _box(graph: Graph, group: Group, inside: _Inside, formula: Formula | None) -
         times=group.times,
         line=next((b.line for b in inside.boxes if b.line), ""),
     )
-    direct = [b for b in inside.boxes if b.group == group.id and b.kind == "operation" and b.params]
+    direct = [b for b in inside.boxes if b.group == group.id and b.params and b.op.startswith(TELLING)]
     if len(direct) == 1:
         box.params, box.given = direct[0].params, direct[0].given
-    if len(inside.values) == 1:
-        [((id, index), shape)] = inside.values.items()
-        only = graph.boxes[id]
-        box.shape = only.shape if index is None else shape
-        box.dtype, box.value, box.gradient = only.dtype, only.value, only.gradient
-        box.symbol, box.time = only.symbol, only.time
+    if (main := _main_value(graph, inside)) is not None:
+        id, index = main
+        source = graph.boxes[id]
+        box.shape, box.dtype = inside.values[main].shape if index is not None else source.shape, source.dtype
+        if index is None:
+            box.symbol, box.time, box.value, box.gradient = source.symbol, source.time, source.value, source.gradient
     return box
+
+
+def _main_value(graph: Graph, inside: _Inside) -> Value | None:
+    """The only value that leaves a group; of several the only one that is not only a state, or the last state."""
+    if len(inside.plain) == 1:
+        return inside.plain[0]
+    if inside.plain or not inside.values:
+        return None
+    return max(inside.values, key=lambda v: (graph.boxes[v[0]].seq, v[1] or 0))
 
 
 def _lifted(graph: Graph, stand: dict[str, str], boxes: dict[str, Box]) -> list[Edge]:

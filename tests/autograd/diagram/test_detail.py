@@ -111,7 +111,7 @@ def test_a_parameter_stays_unless_one_closed_group_has_all_its_uses(drawn: tuple
 
 
 @given(closings())
-def test_closing_in_two_steps_is_closing_at_once(drawn: tuple[Graph, set[str], set[str]]) -> None:
+def test_closing_in_two_cellsis_closing_at_once(drawn: tuple[Graph, set[str], set[str]]) -> None:
     graph, first, second = drawn
     once, twice = detail.close(graph, first | second), detail.close(detail.close(graph, first), first | second)
     assert once.groups == twice.groups and list(once.boxes) == list(twice.boxes)
@@ -210,7 +210,7 @@ def test_a_folded_state_comes_back_to_its_closed_group() -> None:
     assert closed.boxes["t2"].kind == "state" and closed.boxes["t1"].kind == "module"
 
 
-def test_steps_inside_a_closed_loop_leave_no_loop() -> None:
+def test_cellsinside_a_closed_loop_leave_no_loop() -> None:
     graph = step_graph(column=False, lag=0)
     groups = {"rnn": Group("rnn", "rnn", kind="RNN"), **{k: replace(g, parent="rnn") for k, g in graph.groups.items()}}
     closed = detail.close(graph.changed(groups=groups), {"rnn"})
@@ -223,6 +223,8 @@ def test_several_values_are_told_apart_by_their_symbols() -> None:
     graph = steps.unfold(words.symbols(steps.rows(recorded(nn.LSTM(2, 3), np.ones((2, 1, 2), np.float32)))))
     closed = detail.close(graph, detail.depth(graph, 0))
     assert {e.label for e in closed.edges if e.kind == "state"} == {"h₁", "c₁"}
+    cells = [b for b in closed.boxes.values() if b.op == "LSTM"]
+    assert [(b.kind, b.symbol, b.time) for b in cells] == [("state", "h", "1"), ("module", "h", "2")]
 
 
 def chain(count: int) -> Graph:

@@ -176,12 +176,16 @@ def _box(graph: Graph, group: Group, inside: _Inside, formula: Formula | None) -
 
 
 def _main_value(graph: Graph, inside: _Inside) -> Value | None:
-    """The only value that leaves a group; of several the only one that is not only a state, or the last state."""
-    if len(inside.plain) == 1:
-        return inside.plain[0]
-    if inside.plain or not inside.values:
-        return None
-    return max(inside.values, key=lambda v: (graph.boxes[v[0]].seq, v[1] or 0))
+    """The only value that leaves a group, or that is not only a state; of a time step's several the last with a symbol.
+
+    So an LSTM's step is known by h, not by c.
+    """
+    found = inside.plain or list(inside.values)
+    if len(found) > 1 and (inside.handed or inside.returns or inside.same("step") is not None):
+        found = [v for v in found if graph.boxes[v[0]].symbol and v[1] is None]
+        found.sort(key=lambda v: graph.boxes[v[0]].seq)
+        return found[-1] if found else None
+    return found[0] if len(found) == 1 else None
 
 
 def _lifted(graph: Graph, stand: dict[str, str], boxes: dict[str, Box]) -> list[Edge]:

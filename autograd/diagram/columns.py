@@ -13,9 +13,10 @@ from .graph import Box, Edge, Graph
 
 @dataclass(slots=True)
 class Places:
-    """``rank`` of every box, ``lowest`` in the columns, and the ``parts`` from left to right, each with its boxes.
+    """``rank`` of every box, the ``lowest`` of columns and weights, and the boxes of the ``parts`` from left to right.
 
-    Parts are the weights, what else comes before the columns, the columns by their numbers, and what comes after.
+    Parts are the weights, what else comes before the columns, the columns by their numbers, and what comes after them
+    or goes only into the last, such as the first state of a loop that runs backwards.
     """
 
     rank: dict[str, int]
@@ -38,7 +39,6 @@ def place(graph: Graph) -> Places:
     """
     rows = _rank_rows(graph)
     rank = {box.id: rows[row(box)] for box in graph.boxes.values() if box.column is not None}
-    lowest = min(rank.values(), default=0)
     parts: dict[int | str, list[str]] = {"weights": [], "before": []} | {t: [] for t in sorted(graph.columns)}
     parts["after"] = []
     inputs, outputs = graph.inputs(), graph.outputs()
@@ -56,7 +56,15 @@ def place(graph: Graph) -> Places:
         played = [roles[key] for e in outputs[first] if (key := _role(graph, e)) in roles]
         fed = [rank[e.head] for e in outputs[first] if e.head in rank]
         rank[first] = played[0] if played else min(fed, default=1) - 1
-    return Places(rank, lowest, {part: boxes for part, boxes in parts.items() if boxes})
+    last = max(graph.columns)
+    late = [id for id in parts["before"] if {graph.boxes[e.head].column for e in outputs[id]} == {last}]
+    if len(graph.columns) > 1:
+        parts["after"] += late
+        parts["before"] = [id for id in parts["before"] if id not in late]
+    lowest = min(
+        (rank[id] for part, boxes in parts.items() if part not in ("before", "after") for id in boxes), default=0
+    )
+    return Places(rank, lowest, {part: boxes for part, boxes in parts.items() if boxes or part in graph.columns})
 
 
 def row(box: Box) -> str:

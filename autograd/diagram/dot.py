@@ -24,7 +24,7 @@ COLUMN = f'{BESIDE} bgcolor="{PALE}" margin=10'
 
 DEFAULTS = f"""\
 graph [fontname="{FONT}" fontsize=12 fontcolor="{TEXT}" bgcolor="white" pad=0.2 newrank=true labelloc=t]
-node [fontname="{FONT}" fontsize=12 fontcolor="{TEXT}" margin="0.12,0.06" height=0.3 width=0.3]
+node [fontname="{FONT}" fontsize=12 fontcolor="{TEXT}" margin="0.13,0.07" height=0.3 width=0.3]
 edge [fontname="{FONT}" fontsize=9 fontcolor="{FAINT}" arrowsize=0.7 weight=8]"""
 
 
@@ -81,10 +81,11 @@ def cluster(group: Group) -> str:
     )
 
 
-def edge(edge: Edge, *, label: str = "", ranked: bool = True) -> str:
+def edge(edge: Edge, *, label: str = "", ranked: bool = True, flip: bool = False) -> str:
     """Return the statement of one edge.
 
-    ``ranked`` says whether it takes part in the layout, its head beyond its tail.
+    ``ranked`` says whether it takes part in the layout, its head beyond its tail; ``flip`` writes it from head to tail:
+    the same arrow for a layout that runs the other way.
 
     >>> edge(Edge("a", "b", kind="state"))
     '"a" -> "b" [color="#A66F00" penwidth=2.2]'
@@ -96,14 +97,16 @@ def edge(edge: Edge, *, label: str = "", ranked: bool = True) -> str:
     if kind.width != 1:
         parts.append(f"penwidth={kind.width}")
     if kind.arrow != "normal":
-        parts.append(f"arrowhead={kind.arrow}")
+        parts.append(f"arrow{'tail' if flip else 'head'}={kind.arrow}")
+    if flip:
+        parts.append("dir=back")
     late = f"{edge.lag} steps later" if edge.lag > 1 else ""
     if words := " ".join(word for word in (edge.label, label, late) if word):
         parts.append(f"label=<{small(words)}>")
-    return _arrow(edge, parts, ranked)
+    return _arrow(edge, parts, ranked, flip)
 
 
-def backward(edge: Edge, largest: float, *, label: bool = True, ranked: bool = True) -> str:
+def backward(edge: Edge, largest: float, *, label: bool = True, ranked: bool = True, flip: bool = False) -> str:
     """Return the statement of the gradient, its norm known, that flows back along an edge.
 
     The line's width grows with the logarithm of the norm: from a hairline, six decades below the ``largest``, to seven
@@ -116,10 +119,12 @@ def backward(edge: Edge, largest: float, *, label: bool = True, ranked: bool = T
     parts = [f'color="{GRADIENT}" penwidth={width(norm, largest):.3g}']
     if norm == 0:
         parts.append("style=dotted")
-    parts.append("dir=back")
+    if not flip:
+        parts.append("dir=back")
     if label:
-        parts.append(f"taillabel=<{small(labels.number(norm), GRADIENT)}> labelangle=50 labeldistance=2.4")
-    return _arrow(edge, parts, ranked)
+        end, words = "head" if flip else "tail", small(labels.number(norm), GRADIENT)
+        parts.append(f"{end}label=<{words}> labelangle=50 labeldistance=2.4")
+    return _arrow(edge, parts, ranked, flip)
 
 
 def width(norm: float, largest: float) -> float:
@@ -150,10 +155,11 @@ def _shape(kind: str) -> str:
     return text if like.outlines == 1 else f"{text} peripheries={like.outlines}"
 
 
-def _arrow(edge: Edge, parts: list[str], ranked: bool) -> str:
+def _arrow(edge: Edge, parts: list[str], ranked: bool, flip: bool) -> str:
     if not ranked:
         parts.append("constraint=false")
-    return f"{name(edge.tail)} -> {name(edge.head)} [{' '.join(parts)}]"
+    ends = (edge.head, edge.tail) if flip else (edge.tail, edge.head)
+    return f"{name(ends[0])} -> {name(ends[1])} [{' '.join(parts)}]"
 
 
 # --- the whole picture ---
@@ -168,11 +174,15 @@ def _edges(graph: Graph, places: Places | None, largest: float) -> Iterator[str]
         if (e.tail, label) in told:
             label = ""
         told.add((e.tail, label))
-        together = not places or places.part[e.tail] == places.part[e.head]
-        ranked = together and (places.rank[e.tail] < places.rank[e.head] if places else e.kind != "state")
-        yield edge(e, label=label, ranked=ranked)
+        ranked, flip = e.kind != "state", False
+        if places:
+            climb = places.rank[e.head] - places.rank[e.tail]
+            apart = places.part[e.tail] != places.part[e.head]
+            # Between clusters only long edges count, lightly, so that nothing pulls those out of their order.
+            ranked, flip = (abs(climb) > 1 if apart else climb != 0), climb < 0
+        yield edge(e, label=label, ranked=ranked, flip=flip)
         if e.norm is not None:
-            yield backward(e, largest, label=e.kind != "parameter", ranked=ranked)
+            yield backward(e, largest, label=e.kind != "parameter", ranked=ranked, flip=flip)
 
 
 def _tells_shape(box: Box) -> bool:
@@ -185,14 +195,19 @@ def _nested(graph: Graph, legend: list[_Sign]) -> Iterator[str]:
     leaving = {e.tail for e in graph.edges if e.shape is not None}
     statements = {b.id: node(b, shape=_tells_shape(b) or b.id not in leaving) for b in graph.boxes.values()}
     yield from _clusters(graph, graph.boxes.values(), graph.groups, statements)
+    up = is_recurrent(graph)
+    feeding = {e.head if up else e.tail for e in graph.edges if e.kind != "state"}
+    border = [name(id) for id in graph.boxes if id not in feeding]
     rows = [legend[i : i + 4] for i in range(0, len(legend), 4)]
-    end = "source" if is_recurrent(graph) else "sink"
     for row in rows:
-        for sign in row:
-            yield from sign.statements
+        yield from (statement for sign in row for statement in sign.statements)
         names = [name for sign in row for name in sign.names]
-        yield f"{{rank={end if row is rows[-1] else 'same'}; {' '.join(names)}}}"
+        yield f"{{rank=same; {' '.join(names)}}}"
         yield _chain(names)
+        middle = names[len(names) // 2]
+        ends = f"{middle} -> {{{' '.join(border)}}}" if up else f"{{{' '.join(border)}}} -> {middle}"
+        yield f"{ends} [style=invis weight=0]"
+        border = [middle]
 
 
 def _clusters(graph: Graph, boxes: Iterable[Box], drawn: dict[str, Group], statements: dict[str, str]) -> Iterator[str]:
@@ -228,32 +243,40 @@ def _clusters(graph: Graph, boxes: Iterable[Box], drawn: dict[str, Group], state
 def _in_columns(graph: Graph, places: Places, legend: list[_Sign]) -> Iterator[str]:
     """One cluster for each column, those of the weights and of what else comes before on the left, a last one right.
 
-    A rail of headings under the clusters is chained from left to right and tied to each of them, hidden points hold the
-    ranks. No edge between clusters takes part in the layout, so that nothing pulls them out of this order.
+    A rail of headings under the clusters is chained from left to right and tied to each of them; hidden points hold the
+    ranks. Edges between clusters hardly count in the layout, so that nothing pulls those out of their order.
     """
     drawn = _column_groups(graph)
     statements = {box.id: node(box) for box in graph.boxes.values()}
-    filled = set(places.rank.values()) or {0}
-    rail = places.lowest - 1
-    ranks = {rank: [f'"rank {rank}"'] for rank in range(min(*filled, rail) - bool(legend), max(filled) + 1)}
+    rail, top = places.lowest - 1, max(places.rank.values(), default=0)
+    roof = max((places.rank[b.id] for b in graph.boxes.values() if b.column is not None), default=0)
+    ranks = {r: [f'"rank {r}"'] for r in range(min((*places.rank.values(), rail)) - bool(legend), top + 1)}
     points = [points[0] for points in ranks.values()]
     yield from map(_hidden, points)
     yield _chain(points)
-    for part, boxes in places.parts.items():
+    for part, ids in places.parts.items():
         column = part if isinstance(part, int) else None
-        attributes = BESIDE if column is None else COLUMN
-        yield f"subgraph {name(f'cluster {part}')} {{ {attributes}"
-        yield from _clusters(graph, [graph.boxes[id] for id in boxes], {} if column is None else drawn, statements)
-        yield "}"
-        sign, lowest = name(f"part {part}"), name(min(boxes, key=lambda id: places.rank[id]))
-        heading = "" if column is None else symbols(graph.columns[column])
-        yield (
-            f'{sign} [shape=plaintext fontcolor="{FAINT}" label=<{heading}> tooltip=" "]' if heading else _hidden(sign)
-        )
-        yield f"{sign} -> {lowest} [style=invis]; {sign} [group={name(str(part))}]; {lowest} [group={name(str(part))}]"
-        ranks[rail].append(sign)
-        for id in boxes:
+        tied = [f'"part {part}"', *([name(min(ids, key=places.rank.__getitem__))] if column is None else [])]
+        yield f"subgraph {name(f'cluster {part}')} {{ {BESIDE if column is None else COLUMN}"
+        yield from _clusters(graph, [graph.boxes[id] for id in ids], {} if column is None else drawn, statements)
+        for id in ids:
             ranks[places.rank[id]].append(name(id))
+        if column is not None:  # from the lowest rank to the highest, so that no column lies above another
+            found = {places.rank[id]: name(id) for id in reversed(ids)}
+            for rank in dict.fromkeys((places.lowest, roof)):
+                if rank not in found:
+                    tied.append(f'"column {column} rank {rank}"')
+                    yield _hidden(tied[-1])
+                    ranks[rank].append(tied[-1])
+                elif rank == places.lowest:
+                    tied.append(found[rank])
+        yield "}"
+        heading = "" if column is None else symbols(graph.columns[column])
+        text = f'[shape=plaintext fontcolor="{FAINT}" label=<{heading}> tooltip=" "]'
+        yield f"{tied[0]} {text}" if heading else _hidden(tied[0])
+        yield " ".join(f"{id} [group={name(str(part))}]" for id in tied)
+        yield _chain(tied)
+        ranks[rail].append(tied[0])
     yield _chain(ranks[rail])
     for entry in legend:
         yield from entry.statements

@@ -11,7 +11,7 @@ from .style import FAINT, MISSING, SIGNED, VALUES, ramp
 
 LONGEST = 72  # characters of a line in a box; the tool tip has the whole
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
-_SUBSCRIPTED = re.compile(r"(?<![^\W_])([^\W\d_])_([^\W_]+)(?!\w)")  # one letter, an underscore, letters or digits
+_SUBSCRIPTED = re.compile(r"(?<![^\W_])([^\W\d_])_(?:([^\W_]+)(?!\w)|\{([^{}]+)\})")  # W_xh, h_{t−1}
 # What XML cannot hold is shown by its picture (␊ for a line break) or the sign for what cannot be shown.
 _UNPRINTABLE = {code: chr(0x2400 + code) for code in range(32)} | {127: "␡", 0xFFFE: "�", 0xFFFF: "�"}
 _UNPRINTABLE |= dict.fromkeys(range(0xD800, 0xE000), "�")
@@ -48,7 +48,7 @@ def symbols(text: str) -> str:
     """
     parts, end = [], 0
     for found in _SUBSCRIPTED.finditer(text):
-        letter, below = found.groups()
+        letter, below = found[1], found[2] or found[3]
         lowered = below.translate(_SUBSCRIPTS) if below.isdecimal() and below.isascii() else sub(escaped(below))
         parts += [escaped(text[end : found.start()]), escaped(letter), lowered]
         end = found.end()
@@ -168,7 +168,7 @@ def title(box: Box) -> str:
 def picture(sample: Sample, signed: bool) -> str:
     """A value's map as a table of coloured cells: dark is low; a gradient's is white at zero."""
     rows, columns = len(sample.picture), max(map(len, sample.picture))
-    side = max(3, min(9, 60 // max(rows, columns)))
+    side = max(3, min(9, 20 // max(rows, columns) * 3))  # points; a multiple of 3 is a whole number of pixels
     high = max(rows == 1 and 10, side)
     scale = max(abs(sample.low), abs(sample.high)) or 1.0
     cells = []
@@ -183,7 +183,7 @@ def picture(sample: Sample, signed: bool) -> str:
                 colour = ramp(VALUES, place)
             cells.append(f'<TD FIXEDSIZE="TRUE" WIDTH="{side}" HEIGHT="{high}" BGCOLOR="{colour}"></TD>')
         cells.append("</TR>")
-    size = f'FIXEDSIZE="TRUE" WIDTH="{side * columns}" HEIGHT="{high * rows}"'
+    size = f'BGCOLOR="#BBBBBB" FIXEDSIZE="TRUE" WIDTH="{side * columns}" HEIGHT="{high * rows}"'
     return f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="0" {size}>{"".join(cells)}</TABLE>'
 
 

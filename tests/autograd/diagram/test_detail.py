@@ -4,13 +4,12 @@ import time
 from collections.abc import Iterable
 from dataclasses import replace
 
-import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 import autograd
 import nn
-from autograd.diagram import detail, steps, words
+from autograd.diagram import detail
 from autograd.diagram.graph import Box, Edge, Graph, Group
 from tests.autograd.diagram.drawn_graphs import graphs, recorded, totals
 
@@ -219,11 +218,22 @@ def test_cellsinside_a_closed_loop_leave_no_loop() -> None:
     assert (rnn.kind, rnn.op, rnn.weights, rnn.symbol, rnn.time) == ("module", "RNN", 6, "h", "2")
 
 
-def test_several_values_are_told_apart_by_their_symbols() -> None:
-    graph = steps.unfold(words.symbols(steps.rows(recorded(nn.LSTM(2, 3), np.ones((2, 1, 2), np.float32)))))
-    closed = detail.close(graph, detail.depth(graph, 0))
-    assert {e.label for e in closed.edges if e.kind == "state"} == {"h₁", "c₁"}
-    cells = [b for b in closed.boxes.values() if b.step is not None and b.kind != "data"]
+def test_several_values_are_told_apart_by_their_symbols_and_a_step_is_known_by_the_last() -> None:
+    graph = Graph({"x": Box("x", "data", "x")}, [Edge("x", "t1.c")], {f"t{t}": Group(f"t{t}", "LSTM") for t in (1, 2)})
+    for t in (1, 2):
+        for symbol in "ch":
+            id = f"t{t}.{symbol}"
+            graph.boxes[id] = Box(id, "operation", "∘", f"t{t}", len(graph.boxes), symbol=symbol, time=str(t), step=t)
+        graph.edges.append(Edge(f"t{t}.c", f"t{t}.h"))
+    graph.boxes |= {f"out.{symbol}": Box(f"out.{symbol}", "output", symbol) for symbol in "ch"}
+    graph.edges += [Edge(f"t1.{symbol}", "t2.c", slot, "state") for slot, symbol in enumerate("ch")]
+    graph.edges += [Edge(f"t2.{symbol}", f"out.{symbol}") for symbol in "ch"]
+    closed = detail.close(graph, graph.groups)
+    assert [(e.tail, e.head, e.label, e.index) for e in closed.edges] == [
+        ("x", "t1", "", None), ("t1", "t2", "c₁", 0), ("t1", "t2", "h₁", 1),
+        ("t2", "out.c", "c₂", 0), ("t2", "out.h", "h₂", 1),
+    ]  # fmt: skip
+    cells = [closed.boxes[f"t{t}"] for t in (1, 2)]
     assert [(b.kind, b.symbol, b.time) for b in cells] == [("state", "h", "1"), ("module", "h", "2")]
 
 

@@ -46,7 +46,7 @@ def write(
     closed = closed or {}
     graph = cut(graph, closed)
     title = title or graph.title or "Computation graph"
-    script, layout = _file("page.js"), _file("viz-global.js")
+    script, layout = f"{_file('draw.js')}\n{_file('walk.js')}", _file("viz-global.js")
     parts = {
         "title": html.escape(title),
         "policy": "; ".join(  # the browser itself refuses what is not part of the page

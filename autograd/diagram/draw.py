@@ -14,6 +14,7 @@ from .parallel import parallel
 from .sample import samples
 
 TIMES = ("unfold", "fold")
+DIRECTIONS = ("down", "up", "right")
 
 
 def draw(
@@ -27,6 +28,7 @@ def draw(
     names: Mapping[Any, tuple[str, str]] | None = None,
     most_steps: int = steps.MOST_STEPS,
     title: str = "",
+    direction: str | None = None,
 ) -> Drawing:
     """Draw how a result was computed: ``draw(loss)``, or ``draw(function, *inputs)``.
 
@@ -42,16 +44,18 @@ def draw(
         loss: what the gradients are of: a function of the result; its sum if None.
         names: for leaves of the graph their dotted name and symbol.
         most_steps: how many time steps are drawn without an ellipsis.
-        title: the heading; which kind of sequence is processed if empty.
+        title: the heading, to which the kind of sequence is added where there is one.
+        direction: where data flows: ``"down"``, ``"up"`` or ``"right"``. None: up where time flows to the right, else
+            down.
 
     Raises:
-        DomainError: for an unknown ``time`` or a ``depth`` that is no level.
+        DomainError: for an unknown ``time`` or ``direction``, or a ``depth`` that is no level.
         GraphError: if nothing was recorded or the graph was freed.
 
     >>> import autograd
     >>> w = autograd.tensor([1.0, 2.0], requires_grad=True)
-    >>> print(draw((w * w).sum()))
-    Drawing: 3 boxes, 3 edges
+    >>> draw((w * w).sum())
+    Drawing: 4 boxes, 4 edges
     """
     if time not in TIMES:
         raise DomainError(f"draw: time is {time!r} → choose one of {', '.join(map(repr, TIMES))}")
@@ -59,7 +63,9 @@ def draw(
         raise DomainError(f"draw: depth is {depth!r} → give 0, 1, 2 ... or None")
     if not isinstance(most_steps, int) or most_steps < 2:
         raise DomainError(f"draw: most_steps is {most_steps!r} → give an integer of at least 2")
-    full = lay_out(_record(what, inputs, values, gradients, loss, names or {}), time, most_steps, title)
+    if direction not in (None, *DIRECTIONS):
+        raise DomainError(f"draw: direction is {direction!r} → choose one of {', '.join(map(repr, DIRECTIONS))}")
+    full = lay_out(_record(what, inputs, values, gradients, loss, names or {}), time, most_steps, title, direction)
     return Drawing(closed(full, depth), full)
 
 
@@ -84,15 +90,21 @@ def _record(
     return tape.read(outputs, names=names, values=values, gradients=found)
 
 
-def lay_out(graph: Graph, time: str, most_steps: int = steps.MOST_STEPS, title: str = "") -> Graph:
-    """Return a full graph with its time laid out, and everything in it named."""
+def lay_out(
+    graph: Graph, time: str, most_steps: int = steps.MOST_STEPS, title: str = "", direction: str | None = None
+) -> Graph:
+    """Return a full graph with everything in it named, which is done in place, and its time laid out."""
     graph = parallel(loops.infer(graph))
-    graph = steps.settle(words.symbols(steps.rows(graph)))
-    kind = steps.kind_of_sequence(graph)
-    if steps.has_time(graph):
+    steps.name_rows(graph)
+    graph = steps.settle(words.name_values(graph))
+    kind, in_time = steps.kind_of_sequence(graph), steps.has_time(graph)
+    if in_time:
         graph = steps.unfold(graph, most_steps) if time == "unfold" else steps.fold(graph)
         title = f"{title} ({kind})" if title else kind
-    return graph.changed(title=title)
+    columns = bool(graph.columns)
+    return graph.changed(
+        title=title, direction="up" if columns or (in_time and direction is None) else direction or "down"
+    )
 
 
 def closed(graph: Graph, depth: int | None) -> Graph:
@@ -105,7 +117,7 @@ def closed(graph: Graph, depth: int | None) -> Graph:
     if depth is not None:
         graph = detail.close(graph, detail.depth(graph, depth), formula)
     else:
-        plain = not in_time and not any(group.kind for group in graph.groups.values())
-        if not plain or len(graph.boxes) > detail.MOST_BOXES:
+        has_modules = any(group.kind for group in graph.groups.values())
+        if in_time or has_modules or (graph.groups and len(graph.boxes) > detail.MOST_BOXES):
             graph = detail.fit(graph, formula=formula)
     return steps.finish(samples(graph))

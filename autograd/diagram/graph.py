@@ -32,9 +32,9 @@ class Sample:
 class Group:
     """A place that holds boxes and other groups: a module, a composite, a block that the user marked, a time step.
 
-    ``kind`` is a module's class name, ``"value"`` for a value with a name of its own, otherwise empty. A time step has
-    its number in ``step``; which call of its module this is stands in ``call``. In an unfolded view ``column`` says
-    in which column it lies. A group that stands for several equal ones has their number in ``times``.
+    ``kind`` is a module's class name, otherwise empty. A time step has its number in ``step``; which call of its module
+    this is stands in ``call``. In an unfolded view ``column`` says in which column it lies, ``row`` which part of the
+    program it is there. A group that stands for several equal ones has their number in ``times``.
     """
 
     id: str
@@ -72,6 +72,7 @@ class Box:
         multiply_adds: how many multiply-adds it computes.
         times: how many equal ones it stands for.
         line: the source line that computed it.
+        value, gradient: a ``Sample``; in a graph just read the array itself, of several outputs a tuple.
     """
 
     id: str
@@ -97,8 +98,8 @@ class Box:
     multiply_adds: int = 0
     times: int = 1
     line: str = ""
-    value: Sample | None = None
-    gradient: Sample | None = None
+    value: Any = None
+    gradient: Any = None
 
 
 @dataclass(slots=True)
@@ -126,6 +127,7 @@ class Graph:
     """Boxes by id in the order of computation, edges, groups by id, parents first, and notes for the reader.
 
     ``columns`` has the heading of each column of an unfolded view, such as ``{1: "t = 1", 2: "⋯"}``; empty otherwise.
+    ``direction`` is where data flows: ``down``, ``up`` or ``right``.
     """
 
     boxes: dict[str, Box] = field(default_factory=dict)
@@ -133,6 +135,7 @@ class Graph:
     groups: dict[str, Group] = field(default_factory=dict)
     columns: dict[int, str] = field(default_factory=dict)
     title: str = ""
+    direction: str = "down"
     notes: list[str] = field(default_factory=list)
 
     def path(self, group: str | None) -> list[Group]:

@@ -77,5 +77,6 @@ def samples(graph: Graph) -> Graph:
             x = next((one for one in x if one is not None), None)
         return x if x is None or isinstance(x, Sample) else sample(x)
 
-    boxes = {id: replace(b, value=short(b.value), gradient=short(b.gradient)) for id, b in graph.boxes.items()}
-    return graph.changed(boxes=boxes)
+    held = {id: b for id, b in graph.boxes.items() if b.value is not None or b.gradient is not None}
+    boxes = {id: replace(b, value=short(b.value), gradient=short(b.gradient)) for id, b in held.items()}
+    return graph.changed(boxes=graph.boxes | boxes)

@@ -16,16 +16,15 @@ MOST_STEPS = 6  # that are shown without an ellipsis
 NAMED = ("data", "parameter", "constant", "output")  # drawn with their symbol
 
 
-def rows(graph: Graph) -> Graph:
-    """Return the graph with ``row`` of every box in a loop: its id without the step, the same at all times."""
-    boxes = {}
+def name_rows(graph: Graph) -> None:
+    """Give every box in a loop its ``row``: its id without the step, the same at all times."""
     for id, box in graph.boxes.items():
-        row = ""
         if box.step is not None:
             step = next((g for g in graph.path(box.group) if g.step == box.step), None)
-            row = id.removesuffix(f".t{box.step}") if step is None else f"{step.parent or ''}{id[len(step.id) :]}"
-        boxes[id] = replace(box, row=row)
-    return graph.changed(boxes=boxes)
+            if step is None:
+                box.row = id.removesuffix(f".t{box.step}")
+            else:
+                box.row = f"{step.parent or ''}{id[len(step.id) :]}".lstrip(".")
 
 
 def has_time(graph: Graph) -> bool:
@@ -240,11 +239,12 @@ def finish(graph: Graph) -> Graph:
         key: next((k for k in ("output", "state") if any(b.kind == k for b in row)), "") for key, row in rows.items()
     }
     plain = {key for key, row in rows.items() if not all(b.formula for b in row)}
-    boxes = {}
+    boxes = dict(graph.boxes)
     for id, box in graph.boxes.items():
-        key = box.loop, box.row
-        kind = kinds.get(key) or box.kind if key in rows else box.kind
-        boxes[id] = replace(box, kind=kind, label=label(box), formula="" if key in plain else box.formula)
+        key, text = (box.loop, box.row), label(box)
+        if key in rows or text != box.label:
+            kind = kinds.get(key) or box.kind
+            boxes[id] = replace(box, kind=kind, label=text, formula="" if key in plain else box.formula)
     return graph.changed(boxes=boxes)
 
 

@@ -304,7 +304,7 @@ class _Reader:
         self.graph.edges.append(edge)
 
     def _fill(self, box: Box, node: Node) -> None:
-        """Give the box its array and its gradient, if they are wanted; an operation with several outputs has several."""
+        """Give the box its array and gradient, if they are wanted; an operation with several outputs has several."""
         box.value = self.arrays.get(node) if self.values else None
         box.gradient = self.gradients.get(node)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 
 from .graph import Box, Edge, Graph
 from .loops import offsets
@@ -47,15 +46,16 @@ def value(box: Box, lag: int = 0) -> str:
     return (box.symbol or box.label) + subscript(time)
 
 
-def symbols(graph: Graph) -> Graph:
-    """Return the graph with symbols: states, their initial values, outputs, and weights named by what they map.
+def name_values(graph: Graph) -> Graph:
+    """Give values their symbols: states, their initial values, outputs, and weights by what they map.
 
     A weight from x to h is ``W_xh`` as in the lecture; one between values without symbols is called after its module.
-    Rows must be known, see ``steps.rows``.
+    Rows must be known, see ``steps.name_rows``. Returns the graph without what initial values make superfluous.
     """
-    boxes = {id: replace(b, time="" if b.step is None else str(b.step)) for id, b in graph.boxes.items()}
-    graph = graph.changed(boxes=boxes)
-    graph = _name_states(graph)
+    for box in graph.boxes.values():
+        if box.step is not None:
+            box.time = str(box.step)
+    _name_states(graph)
     _number_layers(graph)
     graph = _name_initial_states(graph)
     _name_outputs(graph)
@@ -72,16 +72,15 @@ def _steps_between(graph: Graph, edge: Edge) -> int:
     return head.step - tail.step
 
 
-def _name_states(graph: Graph) -> Graph:
+def _name_states(graph: Graph) -> None:
     """What one step hands to the next is a state. One without a name is h, or y if it is an output beside a state."""
-    edges = [replace(e, kind="state") if _steps_between(graph, e) and e.kind == "data" else e for e in graph.edges]
     results = {
-        (t.loop, t.row) for e in edges if graph.boxes[e.head].kind == "output" and (t := graph.boxes[e.tail]).row
+        (t.loop, t.row) for e in graph.edges if graph.boxes[e.head].kind == "output" and (t := graph.boxes[e.tail]).row
     }
     rows: dict[str | None, dict[str, Box]] = {}
-    for edge in edges:
-        box = graph.boxes[edge.tail]
-        if edge.kind == "state":
+    for edge in graph.edges:
+        if edge.kind == "data" and _steps_between(graph, edge):
+            edge.kind, box = "state", graph.boxes[edge.tail]
             rows.setdefault(box.loop, {}).setdefault(box.row, box)
     names: dict[tuple[str | None, str], str] = {}
     for loop, states in rows.items():
@@ -92,7 +91,6 @@ def _name_states(graph: Graph) -> Graph:
         names |= {(loop, row): "h" + "′" * n for n, row in enumerate(hidden)}
     for box in graph.boxes.values():
         box.symbol = box.symbol or names.get((box.loop, box.row), "")
-    return graph.changed(edges=edges)
 
 
 def _number_layers(graph: Graph) -> None:

@@ -124,9 +124,10 @@ def _data(graph: Graph, closed: Mapping[str, Box], open_groups: Collection[str])
         "parts": _place(graph, items, len(groups)) if graph.columns else [],
         "items": items,
         "open": [number for id, number in of_group.items() if id in open_groups or id not in closed],
-        "head": f"{dot.DEFAULTS.replace(style.FONT, FONT)}rankdir={'BT' if dot.is_recurrent(graph) else 'TB'}"
+        "head": f"{dot.DEFAULTS.replace(style.FONT, FONT)}rankdir={dot.rankdir(graph)}"
         + (" nodesep=0.35 ranksep=0.55" if graph.columns else " nodesep=0.25 ranksep=0.35"),
         "hidden": '[shape=point style=invis width=0.01 height=0.01 label=""]',
+        "missing": style.MISSING,
         "limit": AT_ONCE,
         "notes": graph.notes,
         "legend": _legend(graph, closed),
@@ -145,8 +146,13 @@ def _item(box: Box, number: int) -> dict[str, Any]:
         "text": " ".join([box.id, box.label, box.op, box.name, box.formula]).lower(),
     }
     if box.value is not None and box.value.picture:
-        item["picture"] = ["".join(f"{round(255 * value):02x}" for value in row) for row in box.value.picture]
+        item["picture"] = ["".join(map(_shade, row)) for row in box.value.picture]
     return item
+
+
+def _shade(value: float) -> str:
+    """A place between 0 and 1 as two hexadecimal digits; what is no number as two other signs."""
+    return "--" if math.isnan(value) else f"{round(255 * value):02x}"
 
 
 def _place(graph: Graph, items: list[dict[str, Any]], first: int) -> list[tuple[int, str, str]]:

@@ -187,7 +187,7 @@ function describe(item) {
   $("details").replaceChildren(...parts);
 }
 
-// A picture of the values: rows of two hexadecimal digits a number, 00 the lowest and ff the highest.
+// A picture of the values: rows of two hexadecimal digits a number, 00 the lowest and ff the highest, or -- for none.
 function paint(rows) {
   const canvas = make("canvas"), width = rows[0].length / 2;
   [canvas.width, canvas.height] = [width, rows.length];
@@ -198,7 +198,7 @@ function paint(rows) {
   rows.forEach((row, y) => {
     for (let x = 0; x < width; x++) {
       const grey = parseInt(row.slice(2 * x, 2 * x + 2), 16);
-      context.fillStyle = `rgb(${grey}, ${grey}, ${grey})`;
+      context.fillStyle = Number.isNaN(grey) ? data.missing : `rgb(${grey}, ${grey}, ${grey})`;
       context.fillRect(x, y, 1, 1);
     }
   });

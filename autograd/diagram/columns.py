@@ -54,6 +54,7 @@ def place(graph: Graph) -> Places:
     roles = _roles(graph, rank)
     for first in reversed([*parts["weights"], *parts["before"]]):
         played = [roles[key] for e in outputs[first] if (key := _role(graph, e)) in roles]
+        played += [rank[e.head] for e in outputs[first] if e.kind == "state" and e.head in rank]
         fed = [rank[e.head] for e in outputs[first] if e.head in rank]
         rank[first] = played[0] if played else min(fed, default=1) - 1
     last = max(graph.columns)

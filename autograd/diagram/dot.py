@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from . import labels
 from .columns import Places, place
 from .graph import Box, Edge, Graph, Group
-from .labels import quoted, small, symbols
+from .labels import name, quoted, small, symbols
 from .style import BOXES, EDGES, FAINT, FONT, GRADIENT, PALE, TEXT, look, stroke
 
 DECADES = 6  # gradients this many powers of ten below the largest are drawn as hairlines
@@ -31,15 +31,13 @@ edge [fontname="{FONT}" fontsize=9 fontcolor="{FAINT}" arrowsize=0.7 weight=8]""
 def write(graph: Graph, *, legend: bool = True) -> str:
     r"""Return the DOT text of a graph, in linear time.
 
-    Data flows upwards where there are states or columns, otherwise downwards.
-
     >>> print(write(Graph({"x": Box("x", "data", "x")}), legend=False).splitlines()[-2])
     "x" [shape=ellipse style="filled" fillcolor="#cce8f8" color="#0072B2" label=<<B>x</B>> tooltip="x"]
     """
     norms = [e.norm for e in graph.edges if e.norm is not None and math.isfinite(e.norm)]
     largest = max(norms, default=0.0)
     lines = ["digraph {", DEFAULTS]
-    lines.append(f"rankdir={'BT' if is_recurrent(graph) else 'TB'}")
+    lines.append(f"rankdir={rankdir(graph)}")
     lines.append("nodesep=0.35 ranksep=0.55" if graph.columns else "nodesep=0.25 ranksep=0.35")
     signs = _legend(graph, largest) if legend else []
     places = place(graph) if graph.columns else None
@@ -51,9 +49,9 @@ def write(graph: Graph, *, legend: bool = True) -> str:
     return "\n".join(lines) + "\n"
 
 
-def is_recurrent(graph: Graph) -> bool:
-    """Whether time passes in it; such a picture is read from the bottom, x, over h, to y at the top."""
-    return bool(graph.columns) or any(e.kind == "state" for e in graph.edges)
+def rankdir(graph: Graph) -> str:
+    """Where data flows, in Graphviz's words; upwards where time flows to the right."""
+    return "BT" if graph.columns else {"down": "TB", "up": "BT", "right": "LR"}[graph.direction]
 
 
 # --- the statements ---
@@ -141,11 +139,6 @@ def width(norm: float, largest: float) -> float:
     return HAIRLINE + (WIDEST - HAIRLINE) * min(max(1 + decades / DECADES, 0.0), 1.0)
 
 
-def name(id: str) -> str:
-    """Return an identifier as DOT writes it."""
-    return f'"{quoted(id)}"'
-
-
 def _shape(kind: str) -> str:
     """A box's outline and colours."""
     like = look(kind)
@@ -195,7 +188,7 @@ def _nested(graph: Graph, legend: list[_Sign]) -> Iterator[str]:
     leaving = {e.tail for e in graph.edges if e.shape is not None}
     statements = {b.id: node(b, shape=_tells_shape(b) or b.id not in leaving) for b in graph.boxes.values()}
     yield from _clusters(graph, graph.boxes.values(), graph.groups, statements)
-    up = is_recurrent(graph)
+    up = rankdir(graph) == "BT"
     feeding = {e.head if up else e.tail for e in graph.edges if e.kind != "state"}
     border = [name(id) for id in graph.boxes if id not in feeding]
     rows = [legend[i : i + 4] for i in range(0, len(legend), 4)]

@@ -73,10 +73,9 @@ class Drawing:
         if format == "dot":
             return self.dot.encode()
         if format == "html":
-            from . import detail, page, words
+            from . import page
 
-            formula = words.formulas(self.full) if any(box.time for box in self.full.boxes.values()) else None
-            return page.write(self.full, detail.closed_boxes(self.full, formula), self.graph.groups).encode()
+            return page.of(self.full, self.graph).encode()
         return self._rendered(format)
 
     def _rendered(self, format: str) -> bytes:

@@ -15,29 +15,41 @@ _SUBSCRIPTED = re.compile(r"(?<![^\W_])([^\W\d_])_(?:([^\W_]+)(?!\w)|\{([^{}]+)\
 # What XML cannot hold is shown by its picture (␊ for a line break) or the sign for what cannot be shown.
 _UNPRINTABLE = {code: chr(0x2400 + code) for code in range(32)} | {127: "␡", 0xFFFE: "�", 0xFFFF: "�"}
 _UNPRINTABLE |= dict.fromkeys(range(0xD800, 0xE000), "�")
-# Graphviz drops ordinary spaces at the ends of a run of text and reads \N as the node's name, even in HTML-like labels.
+# Graphviz drops ordinary spaces at the ends of a run of text, and reads \N as a node's name however it is escaped, so
+# what is seen has a character that looks the same.
+SLASH = "\u2216"
 _HTML = _UNPRINTABLE | {
-    ord(" "): "\u00a0", ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;", ord('"'): "&quot;", ord("\\"): "&#92;"
+    ord(" "): "\u00a0", ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;", ord('"'): "&quot;", ord("\\"): SLASH
 }  # fmt: skip
-_QUOTED = _UNPRINTABLE | {ord("\n"): "\\n", ord('"'): '\\"', ord("\\"): "\\\\", ord("&"): "&amp;"}
+_NAME = _UNPRINTABLE | {ord("\n"): "\\n", ord('"'): '\\"', ord("\\"): "\\\\", ord("&"): "&amp;"}
+_TIP = _NAME | {ord("\\"): SLASH}
 
 
 def escaped(text: str) -> str:
     r"""Return text for an HTML-like label.
 
-    >>> escaped('a"><b>\\N')
-    'a&quot;&gt;&lt;b&gt;&#92;N'
+    >>> escaped('a"><b>')
+    'a&quot;&gt;&lt;b&gt;'
     """
     return text.translate(_HTML)
 
 
 def quoted(text: str) -> str:
-    r"""Return text for between double quotes; a line break stays one.
+    r"""Return text for a tool tip, between double quotes; a line break stays one.
 
-    >>> quoted('a"\\N')
-    'a\\"\\\\N'
+    >>> quoted('a"b')
+    'a\\"b'
     """
-    return text.translate(_QUOTED)
+    return text.translate(_TIP)
+
+
+def name(id: str) -> str:
+    """Return an identifier as DOT writes it; different ones stay different.
+
+    >>> name("rnn.t2.tanh")
+    '"rnn.t2.tanh"'
+    """
+    return f'"{id.translate(_NAME)}"'
 
 
 def symbols(text: str) -> str:
@@ -175,12 +187,9 @@ def picture(sample: Sample, signed: bool) -> str:
     for line in sample.picture:
         cells.append("<TR>")
         for place in line:
-            if math.isnan(place):
-                colour = MISSING
-            elif signed:
-                colour = ramp(SIGNED, 0.5 + (sample.low + place * (sample.high - sample.low)) / (2 * scale))
-            else:
-                colour = ramp(VALUES, place)
+            if signed:
+                place = 0.5 + (sample.low + place * (sample.high - sample.low)) / (2 * scale)
+            colour = ramp(SIGNED if signed else VALUES, place) if math.isfinite(place) else MISSING
             cells.append(f'<TD FIXEDSIZE="TRUE" WIDTH="{side}" HEIGHT="{high}" BGCOLOR="{colour}"></TD>')
         cells.append("</TR>")
     size = f'BGCOLOR="#BBBBBB" FIXEDSIZE="TRUE" WIDTH="{side * columns}" HEIGHT="{high * rows}"'

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..core.scope import enable_grad
 from ..core.tensor import Tensor
 from ..errors import DomainError, DTypeError, GraphError
 from . import detail, loops, steps, tape, trace, words
@@ -86,7 +87,8 @@ def _record(
         outputs = what
     found = None
     if gradients:
-        found = trace.gradients(outputs if loss is None else loss(outputs))
+        with enable_grad():  # the loss too, wherever draw() was called
+            found = trace.gradients(outputs if loss is None else loss(outputs))
     return tape.read(outputs, names=names, values=values, gradients=found)
 
 

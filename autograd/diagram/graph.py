@@ -107,8 +107,8 @@ class Edge:
     """A value that flows from the box ``tail`` into the box ``head``, as its input number ``slot``.
 
     ``kind`` is ``data``, ``parameter`` (drawn dashed), ``state`` (from one time step to another) or ``cut``. ``norm``
-    is the norm of the gradient that flows back along it, None if unknown. ``index`` says which output of ``tail`` it
-    is, if that has several; ``lag`` how many time steps pass on the way in a folded view.
+    is the norm of ``back``, the gradient that flows back along it, None if unknown. ``index`` says which output of
+    ``tail`` it is, if that has several; ``lag`` how many time steps pass on the way in a folded view.
     """
 
     tail: str
@@ -118,6 +118,7 @@ class Edge:
     shape: Any = None
     label: str = ""
     norm: float | None = None
+    back: Any = None
     index: int | None = None
     lag: int = 0
 

@@ -15,6 +15,7 @@ from typing import Any
 from .. import composites, registry
 from ..core.contract import Operand
 from .graph import Box, Edge, Graph, Group
+from .sample import norm
 
 VIEWS = ("transpose", "reshape", "expand_dims", "squeeze", "broadcast_to", "identity")
 
@@ -288,9 +289,9 @@ class _Splitter:
         """Feed one copy: by the element of a sequence, by a view of a parameter of its own, or as all are fed."""
         sequence = self.sequences.get(edge.tail)
         source = self.graph.boxes[edge.tail]
-        shape = edge.shape
+        shape, back = edge.shape, None  # of what is shared by all steps no step's part of the gradient is known
         if sequence is not None:
-            shape = _without(edge.shape, sequence.axis)
+            shape, back = _without(edge.shape, sequence.axis), _element(edge.back, sequence.axis, place)
             if source.op == "stack":
                 joined = self.inputs[source.id][place]
                 tail, index = self._source(joined.tail, joined.index)
@@ -300,12 +301,15 @@ class _Splitter:
             view = replace(source, id=f"{copy.id}.{source.op}{edge.slot}", group=copy.group, loop=copy.loop, step=step)
             self.boxes[view.id] = view
             for inner in self.inputs[source.id]:
-                self.edges.append(replace(inner, head=view.id))
+                self.edges.append(replace(inner, head=view.id, norm=None, back=None))
             tail, index = view.id, None
         else:
             tail, index = self._source(edge.tail, edge.index)
         label = edge.label if tail == edge.tail else ""
-        self.edges.append(replace(edge, tail=tail, index=index, head=copy.id, shape=shape, label=label))
+        size = None if back is None else norm(back)
+        self.edges.append(
+            replace(edge, tail=tail, index=index, head=copy.id, shape=shape, label=label, norm=size, back=back)
+        )
 
     def _views_parameter(self, box: Box) -> bool:
         return box.op in VIEWS and all(self.graph.boxes[e.tail].kind == "parameter" for e in self.inputs[box.id])

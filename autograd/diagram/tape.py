@@ -238,7 +238,7 @@ class _Reader:
             if parent is not None:
                 edge = self._edge(parent, slot)
                 if sent and sent[slot] is not None:
-                    edge.norm = norm(sent[slot])
+                    edge.norm, edge.back = norm(sent[slot]), sent[slot]
             elif call is not None and slot in call.cuts:
                 source = call.cuts[slot]
                 edge = Edge(self._cut(source).id, "", slot, "cut", source.shape)

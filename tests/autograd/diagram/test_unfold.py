@@ -231,6 +231,18 @@ def test_truncation_is_a_cut() -> None:
     assert cut == {(2, 3), (4, 5)}
 
 
+def test_gradients_of_a_loss_at_the_last_step_reach_every_step() -> None:
+    graph = drawn(InStep(bias=False), sequence(4), gradients=True, loss=lambda y: (y[-1] ** 2).sum())
+    back = {(e.tail, e.head): e.norm for e in graph.edges if e.kind == "state"}
+    assert len(back) == 3 and all(norm and norm > 0 for norm in back.values())
+    unused = [
+        e.norm
+        for e in graph.edges
+        if e.kind == "data" and graph.boxes[e.head].kind == "output" and graph.boxes[e.head].step != 4
+    ]
+    assert unused and not any(unused)
+
+
 @pytest.mark.parametrize(
     ("how", "words"), [({"time": "sideways"}, "unfold"), ({"depth": -1}, "0, 1, 2"), ({"most_steps": 1}, "at least 2")]
 )

@@ -13,7 +13,7 @@ from .graph import Box, Edge, Graph
 
 @dataclass(slots=True)
 class Places:
-    """``rank`` of every box, the ``lowest`` of columns and weights, and the boxes of the ``parts`` from left to right.
+    """``rank`` of every box, the ``lowest`` of them, and the boxes of the ``parts`` from left to right.
 
     Parts are the weights, what else comes before the columns, the columns by their numbers, and what comes after them
     or goes only into the last, such as the first state of a loop that runs backwards.
@@ -53,8 +53,9 @@ def place(graph: Graph) -> Places:
             parts["weights" if box.kind == "parameter" else "before"].append(box.id)
     roles = _roles(graph, rank)
     for first in reversed([*parts["weights"], *parts["before"]]):
-        played = [roles[key] for e in outputs[first] if (key := _role(graph, e)) in roles]
-        played += [rank[e.head] for e in outputs[first] if e.kind == "state" and e.head in rank]
+        states = [] if graph.boxes[first].kind == "parameter" else outputs[first]
+        played = [roles[key] for e in states if (key := _role(graph, e)) in roles]
+        played += [rank[e.head] for e in states if e.kind == "state" and e.head in rank]
         fed = [rank[e.head] for e in outputs[first] if e.head in rank]
         rank[first] = played[0] if played else min(fed, default=1) - 1
     last = max(graph.columns)
@@ -62,10 +63,11 @@ def place(graph: Graph) -> Places:
     if len(graph.columns) > 1:
         parts["after"] += late
         parts["before"] = [id for id in parts["before"] if id not in late]
-    lowest = min(
-        (rank[id] for part, boxes in parts.items() if part not in ("before", "after") for id in boxes), default=0
+    return Places(
+        rank,
+        min(rank.values(), default=0),
+        {part: boxes for part, boxes in parts.items() if boxes or part in graph.columns},
     )
-    return Places(rank, lowest, {part: boxes for part, boxes in parts.items() if boxes or part in graph.columns})
 
 
 def row(box: Box) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 
 from . import labels
 from .columns import Places, place
@@ -34,7 +35,7 @@ def write(graph: Graph, *, legend: bool = True) -> str:
     >>> print(write(Graph({"x": Box("x", "data", "x")}), legend=False).splitlines()[-2])
     "x" [shape=ellipse style="filled" fillcolor="#cce8f8" color="#0072B2" label=<<B>x</B>> tooltip="x"]
     """
-    norms = [e.norm for e in graph.edges if e.norm is not None and math.isfinite(e.norm)]
+    norms = [e.norm for e in graph.edges if e.norm is not None and e.kind != "parameter" and math.isfinite(e.norm)]
     largest = max(norms, default=0.0)
     lines = ["digraph {", DEFAULTS]
     lines.append(f"rankdir={rankdir(graph)}")
@@ -100,7 +101,7 @@ def edge(edge: Edge, *, label: str = "", ranked: bool = True, flip: bool = False
         parts.append("dir=back")
     late = f"{edge.lag} steps later" if edge.lag > 1 else ""
     if words := " ".join(word for word in (edge.label, label, late) if word):
-        parts.append(f"label=<{small(words)}>")
+        parts.append(f"{'' if ranked else 'x'}label=<{small(words)}>")  # 2.43 fails on a label between clusters
     return _arrow(edge, parts, ranked, flip)
 
 
@@ -139,6 +140,7 @@ def width(norm: float, largest: float) -> float:
     return HAIRLINE + (WIDEST - HAIRLINE) * min(max(1 + decades / DECADES, 0.0), 1.0)
 
 
+@cache
 def _shape(kind: str) -> str:
     """A box's outline and colours."""
     like = look(kind)
@@ -161,6 +163,7 @@ def _arrow(edge: Edge, parts: list[str], ranked: bool, flip: bool) -> str:
 def _edges(graph: Graph, places: Places | None, largest: float) -> Iterator[str]:
     """All edges; each value's shape is told once, where it leaves its box."""
     told: set[tuple[str, str]] = set()
+    position = {part: number for number, part in enumerate(places.parts)} if places else {}
     for e in graph.edges:
         tail = graph.boxes[e.tail]
         label = "" if places or _tells_shape(tail) else labels.shape(e.shape)
@@ -170,12 +173,12 @@ def _edges(graph: Graph, places: Places | None, largest: float) -> Iterator[str]
         ranked, flip = e.kind != "state", False
         if places:
             climb = places.rank[e.head] - places.rank[e.tail]
-            apart = places.part[e.tail] != places.part[e.head]
-            # Between clusters only long edges count, lightly, so that nothing pulls those out of their order.
-            ranked, flip = (abs(climb) > 1 if apart else climb != 0), climb < 0
+            apart = abs(position[places.part[e.tail]] - position[places.part[e.head]])
+            # Of the edges between clusters only long ones to a neighbour count: they pull nothing out of its order.
+            ranked, flip = abs(climb) > apart and apart < 2, climb < 0
         yield edge(e, label=label, ranked=ranked, flip=flip)
-        if e.norm is not None:
-            yield backward(e, largest, label=e.kind != "parameter", ranked=ranked, flip=flip)
+        if e.norm is not None and e.kind != "parameter":  # a weight's box tells its gradient
+            yield backward(e, largest, ranked=ranked, flip=flip)
 
 
 def _tells_shape(box: Box) -> bool:
@@ -243,7 +246,7 @@ def _in_columns(graph: Graph, places: Places, legend: list[_Sign]) -> Iterator[s
     statements = {box.id: node(box) for box in graph.boxes.values()}
     rail, top = places.lowest - 1, max(places.rank.values(), default=0)
     roof = max((places.rank[b.id] for b in graph.boxes.values() if b.column is not None), default=0)
-    ranks = {r: [f'"rank {r}"'] for r in range(min((*places.rank.values(), rail)) - bool(legend), top + 1)}
+    ranks = {r: [f'"rank {r}"'] for r in range(rail - bool(legend), top + 1)}
     points = [points[0] for points in ranks.values()]
     yield from map(_hidden, points)
     yield _chain(points)

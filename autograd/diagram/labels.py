@@ -168,13 +168,11 @@ def label(box: Box, with_shape: bool) -> str:
 
 
 def title(box: Box) -> str:
-    """A box's first line: its formula, or its label, bold."""
-    head = shortened(box.label) or " "
+    """A box's first line: its label, or its formula; what the value is called is bold."""
     if not box.formula:
-        return f"<B>{symbols(head)}</B>"
-    rest = box.formula.removeprefix(box.label)
-    formula = symbols(shortened(rest))
-    return f"<B>{symbols(head)}</B>{formula}" if rest != box.formula else symbols(shortened(box.formula))
+        return f"<B>{symbols(shortened(box.label) or ' ')}</B>"
+    result, equals, how = shortened(box.formula).partition(" = ")
+    return f"<B>{symbols(result)}</B>{symbols(equals + how)}" if equals else symbols(result)
 
 
 def picture(sample: Sample, signed: bool) -> str:

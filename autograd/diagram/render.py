@@ -16,7 +16,7 @@ SECONDS = 30.0  # the longest that a picture may take
 _PYGRAPHVIZ = """
 import sys, pygraphviz
 drawing = pygraphviz.AGraph(string=sys.stdin.buffer.read().decode())
-sys.stdout.buffer.write(drawing.draw(format=sys.argv[1], prog="dot"))
+sys.stdout.buffer.write(drawing.draw(format=sys.argv[1], prog="dot", args=" ".join(sys.argv[2:])))
 """
 
 
@@ -28,28 +28,36 @@ def render(dot: str, format: str, *, seconds: float = SECONDS) -> bytes:
     """
     if format not in FORMATS:
         raise DataError(f"render: format is {format!r} → choose one of {', '.join(FORMATS)}")
-    try:
-        done = subprocess.run(_command(format), input=dot.encode(), capture_output=True, timeout=seconds)
-    except subprocess.TimeoutExpired:
-        raise DataError(
-            f"render: Graphviz did not finish within {seconds:g} seconds, the text has {len(dot):,} characters"
-            " → draw with less depth or fewer time steps, or save as .dot or .html"
-        ) from None
-    if done.returncode or not done.stdout:
-        words = done.stderr.decode(errors="replace").strip() or f"it ended with code {done.returncode}"
-        raise DataError(f"render: Graphviz could not draw {format}: {words} → save as .dot to see the text")
-    return done.stdout
+    words = []
+    for command in _commands(format):
+        try:
+            done = subprocess.run(command, input=dot.encode(), capture_output=True, timeout=seconds)
+        except subprocess.TimeoutExpired:
+            raise DataError(
+                f"render: Graphviz did not finish within {seconds:g} seconds, the text has {len(dot):,} characters"
+                " → draw with less depth or fewer time steps, or save as .dot or .html"
+            ) from None
+        if done.returncode == 0 and done.stdout:
+            return done.stdout
+        words.append(done.stderr.decode(errors="replace").strip() or f"it ended with code {done.returncode}")
+    raise DataError(f"render: Graphviz could not draw {format}: {words[0]} → save as .dot to see the text")
 
 
-def _command(format: str) -> list[str]:
-    """The program that turns DOT text on its input into a picture on its output."""
+def _commands(format: str) -> list[list[str]]:
+    """The programs that turn DOT text on their input into a picture on their output, the preferred one first.
+
+    Some releases fail to route some edges: then another one is tried, and at last straight edges.
+    """
+    found = []
     if shutil.which("dot") and find_spec("graphviz"):
         import graphviz
 
-        return [str(word) for word in graphviz.backend.dot_command.command("dot", format)]
+        found.append([str(word) for word in graphviz.backend.dot_command.command("dot", format)])
     if find_spec("pygraphviz"):
-        return [sys.executable, "-c", _PYGRAPHVIZ, format]
-    raise DataError(
-        "render: no Graphviz is installed → `apt install graphviz` (or your system's) and `pip install graphviz`, or"
-        " `pip install pygraphviz`, which brings its own; .dot and .html files need neither"
-    )
+        found.append([sys.executable, "-c", _PYGRAPHVIZ, format])
+    if not found:
+        raise DataError(
+            "render: no Graphviz is installed → `apt install graphviz` (or your system's) and `pip install graphviz`, or"
+            " `pip install pygraphviz`, which brings its own; .dot and .html files need neither"
+        )
+    return [*found, [*found[0], "-Gsplines=line"]]

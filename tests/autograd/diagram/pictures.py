@@ -96,7 +96,8 @@ def unfolded(draw: Any) -> Graph:
         a, b = graph.boxes[tail], graph.boxes[head]
         if (a.column, a.row) != (b.column, b.row) and (a.column != b.column or int(tail[-1]) < int(head[-1])):
             kind = "data" if a.column == b.column else "state"
-            graph.edges.append(Edge(tail, head, 0, kind, norm=draw(st.sampled_from([None, 0.0, 0.5, 1.0]))))
+            norm, label = draw(st.sampled_from([None, 0.0, 0.5, 1.0])), draw(st.sampled_from(["", "", "h"]))
+            graph.edges.append(Edge(tail, head, 0, kind, label=label, norm=norm))
     if draw(st.booleans()):
         graph.boxes["loss"] = Box("loss", "loss", "loss")
         graph.edges += [Edge(id, "loss") for id in inside if graph.boxes[id].kind == "output"]

@@ -1,6 +1,7 @@
 """Pictures: what lies where, by Graphviz's own coordinates, with each Graphviz that is installed; files and errors."""
 
 import shutil
+import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from itertools import pairwise
@@ -22,8 +23,7 @@ BUNDLED = pytest.param("bundled", marks=pytest.mark.skipif(not find_spec("pygrap
 
 @pytest.fixture(params=[SYSTEM, BUNDLED])
 def graphviz(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    if request.param == "bundled":
-        monkeypatch.setattr(render.shutil, "which", lambda program: None)
+    monkeypatch.setattr(render, "find_spec", {"system": "graphviz", "bundled": "pygraphviz"}[request.param].__eq__)
     return str(request.param)
 
 
@@ -82,6 +82,17 @@ def test_never_hangs(graphviz: str) -> None:
     graph = Graph({f"b{i}": Box(f"b{i}", "operation", "+") for i in range(3000)}, edges)
     with pytest.raises(DataError, match=r"within 0.3 seconds.*less depth"):
         render.render(dot.write(graph), "svg", seconds=0.3)
+
+
+def test_another_graphviz_where_one_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    commands = render._commands("svg")
+    broken = [sys.executable, "-c", "raise SystemExit('lost an edge')"]
+    for command in commands:
+        monkeypatch.setattr(render, "_commands", lambda format, command=command: [broken, command])
+        assert b"<svg" in render.render(dot.write(textbook()), "svg")
+    monkeypatch.setattr(render, "_commands", lambda format: [broken, broken])
+    with pytest.raises(DataError, match="lost an edge"):
+        render.render("digraph {}", "svg")
 
 
 def test_unknown_format() -> None:

@@ -78,7 +78,7 @@ class _Inside:
     seq: float = -math.inf
     values: dict[Value, _Flow] = field(default_factory=dict)  # that leave it
     plain: list[Value] = field(default_factory=list)  # those of them that are not only states
-    handed: bool = False  # whether one of them goes into another time step
+    keeps: bool = False  # whether one of them goes into another time step, or an initial state comes in
     returns: bool = False  # whether one of them comes back in a folded view
 
     def same(self, name: str) -> Any:
@@ -106,8 +106,12 @@ def _boxes(
             if nesting.level[group] > flow.level:
                 inside[group].values[leaving] = flow
                 inside[group].plain += [leaving] if nesting.level[group] > flow.plain else []
-                inside[group].handed |= nesting.level[group] > flow.handed
+                inside[group].keeps |= nesting.level[group] > flow.handed
                 inside[group].returns |= flow.returns
+    for edge in graph.edges:
+        if graph.boxes[edge.tail].kind == "state":
+            for group in around[nesting.place[edge.head]]:
+                inside[group].keeps = True
     return {id: _box(graph, graph.groups[id], found, formula) for id, found in inside.items()}
 
 
@@ -147,7 +151,7 @@ def _box(graph: Graph, group: Group, inside: _Inside, formula: Formula | None) -
     step = inside.same("step")
     box = Box(
         group.id,
-        "state" if inside.returns or (inside.handed and step is not None) else "module",
+        "state" if inside.returns or (inside.keeps and step is not None) else "module",
         group.name,
         group.parent,
         inside.seq,
@@ -181,7 +185,7 @@ def _main_value(graph: Graph, inside: _Inside) -> Value | None:
     So an LSTM's step is known by h, not by c.
     """
     found = inside.plain or list(inside.values)
-    if len(found) > 1 and (inside.handed or inside.returns or inside.same("step") is not None):
+    if len(found) > 1 and (inside.keeps or inside.returns or inside.same("step") is not None):
         found = [v for v in found if graph.boxes[v[0]].symbol and v[1] is None]
         found.sort(key=lambda v: graph.boxes[v[0]].seq)
         return found[-1] if found else None
@@ -200,7 +204,7 @@ def _lifted(graph: Graph, stand: dict[str, str], boxes: dict[str, Box]) -> list[
         if tail == head and not edge.lag:
             continue
         kind = edge.kind
-        if kind == "state" and not edge.lag and boxes[tail].step is None:
+        if kind == "state" and not edge.lag and boxes[tail].step is None and boxes[tail].kind != "state":
             kind = "data"  # from what is no single time step
         key = edge.tail, edge.index, tail, head, kind, edge.lag, edge.slot if head == edge.head else None
         if key in found:

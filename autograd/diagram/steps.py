@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from .graph import Box, Edge, Graph, Group
 from .loops import offsets
-from .words import value
+from .words import steps_between, value
 
 MOST_STEPS = 6  # that are shown without an ellipsis
 NAMED = ("data", "parameter", "constant", "output")  # drawn with their symbol
@@ -202,7 +202,7 @@ def fold(graph: Graph) -> Graph:
     edges: dict[tuple[str, str, int, int], Edge] = {}
     for edge in graph.edges:
         tail, head = graph.boxes[edge.tail], graph.boxes[edge.head]
-        lag = head.step - tail.step if edge.kind == "state" and head.step is not None and tail.step is not None else 0
+        lag = steps_between(graph, edge) if edge.kind == "state" else 0
         new_tail = tail.id if tail.step is None else tail.row
         new_head = head.id if head.step is None else head.row
         edges.setdefault((new_tail, new_head, edge.slot, lag), replace(edge, tail=new_tail, head=new_head, lag=lag))

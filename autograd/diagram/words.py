@@ -6,6 +6,7 @@ the program computes as ``x @ W.T`` is written ``W x``.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable
 
@@ -64,7 +65,7 @@ def name_values(graph: Graph) -> Graph:
     return graph
 
 
-def _steps_between(graph: Graph, edge: Edge) -> int:
+def steps_between(graph: Graph, edge: Edge) -> int:
     """How many time steps an edge inside one loop crosses."""
     tail, head = graph.boxes[edge.tail], graph.boxes[edge.head]
     if tail.step is None or head.step is None or tail.loop != head.loop:
@@ -79,7 +80,7 @@ def _name_states(graph: Graph) -> None:
     }
     rows: dict[str | None, dict[str, Box]] = {}
     for edge in graph.edges:
-        if edge.kind == "data" and _steps_between(graph, edge):
+        if edge.kind == "data" and steps_between(graph, edge):
             edge.kind, box = "state", graph.boxes[edge.tail]
             rows.setdefault(box.loop, {}).setdefault(box.row, box)
     names: dict[tuple[str | None, str], str] = {}
@@ -99,7 +100,7 @@ def _number_layers(graph: Graph) -> None:
     lags: dict[str | None, int] = {}
     for edge in graph.edges:
         if edge.kind == "state":
-            lags.setdefault(graph.boxes[edge.tail].loop, _steps_between(graph, edge))
+            lags.setdefault(graph.boxes[edge.tail].loop, steps_between(graph, edge))
     for shift in sorted(set(shifts.values())):
         beside = [loop for loop in shifts if shifts[loop] == shift and loop in lags]
         forward = [loop for loop in beside if lags[loop] > 0]
@@ -120,13 +121,21 @@ def _name_initial_states(graph: Graph) -> Graph:
     for edge in graph.edges:
         if edge.kind == "state":
             head, tail = graph.boxes[edge.head], graph.boxes[edge.tail]
-            expected[head.loop, head.row, edge.slot] = tail.symbol, _steps_between(graph, edge)
+            expected[head.loop, head.row, edge.slot] = tail.symbol, steps_between(graph, edge)
     inputs = graph.inputs()
+    for edge in graph.edges:  # where there is one step only, weights such as W_hh tell
+        head = graph.boxes[edge.head]
+        if head.op == "matmul" and head.step is not None:
+            expected.setdefault((head.loop, head.row, edge.slot), (_kept_by(graph, inputs, edge), 1))
     dropped: set[str] = set()
     for edge in graph.edges:
         head, tail = graph.boxes[edge.head], graph.boxes[edge.tail]
         known = expected.get((head.loop, head.row, edge.slot))
-        if known is None or known[0] == "y" or tail.step is not None or tail.kind in ("parameter", "cut", "state"):
+        if known is None or known[0] in ("", "y") or tail.kind in ("parameter", "cut"):
+            continue
+        if tail.kind == "state" or (tail.step is not None and tail.loop != head.loop):  # such as an encoder's last
+            edge.kind = "state"
+        if tail.step is not None:
             continue
         leaf, seen = tail, []
         while leaf.op in PLACES and len(inputs[leaf.id]) == 1:
@@ -135,9 +144,21 @@ def _name_initial_states(graph: Graph) -> Graph:
         if leaf.kind in ("data", "constant"):
             symbol, lag = known
             tail.op, tail.params, tail.group = leaf.kind, "", None
-            tail.kind, tail.symbol, tail.time = "state", symbol, str((head.step or 0) - lag)
+            tail.kind = edge.kind = "state"
+            tail.symbol, tail.time = symbol, str((head.step or 0) - lag)
             dropped.update(seen)
     return graph.without(edges=[e for e in graph.edges if e.head in dropped])
+
+
+def _kept_by(graph: Graph, inputs: dict[str, list[Edge]], edge: Edge) -> str:
+    """The state that a product's weight maps to itself, ``h`` if it is ``W_hh``; nothing for other weights."""
+    for other in inputs[edge.head]:
+        box = graph.boxes[other.tail]
+        while box.op in PLACES and len(inputs[box.id]) == 1:
+            box = graph.boxes[inputs[box.id][0].tail]
+        if other.slot != edge.slot and box.kind == "parameter" and (found := re.match(r"W_(.)\1", box.symbol)):
+            return found[1]
+    return ""
 
 
 def _name_outputs(graph: Graph) -> None:

@@ -126,6 +126,13 @@ def test_three_steps_are_exactly_the_slide(model: nn.Module) -> None:
     assert graph.title == "many to many in step"
 
 
+def test_a_single_step_is_the_slide_of_the_first() -> None:
+    for model in InStep(bias=False), Cells(True):
+        graph = drawn(model, sequence(1))
+        assert {b.formula or b.label for b in graph.boxes.values()} == {H[0], Y[0], "x₁", "h₀", "W_xh", "W_hh", "W_hy"}
+        assert [b.kind for b in graph.boxes.values() if b.formula == H[0]] == ["state"]
+
+
 KINDS = {
     "one to one": lambda t: (nn.Sequential(nn.Linear(2, 3), nn.Tanh()), sequence(1)[0]),
     "one to many": lambda t: (Writer(t), sequence(1)[0]),
@@ -233,7 +240,7 @@ def test_truncation_is_a_cut() -> None:
 
 def test_gradients_of_a_loss_at_the_last_step_reach_every_step() -> None:
     graph = drawn(InStep(bias=False), sequence(4), gradients=True, loss=lambda y: (y[-1] ** 2).sum())
-    back = {(e.tail, e.head): e.norm for e in graph.edges if e.kind == "state"}
+    back = {e.tail: e.norm for e in graph.edges if e.kind == "state" and graph.boxes[e.tail].step}
     assert len(back) == 3 and all(norm and norm > 0 for norm in back.values())
     unused = [
         e.norm

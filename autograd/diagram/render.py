@@ -57,7 +57,7 @@ def _commands(format: str) -> list[list[str]]:
         found.append([sys.executable, "-c", _PYGRAPHVIZ, format])
     if not found:
         raise DataError(
-            "render: no Graphviz is installed → `apt install graphviz` (or your system's) and `pip install graphviz`, or"
+            "render: no Graphviz is installed → `apt install graphviz` (or the like) and `pip install graphviz`, or"
             " `pip install pygraphviz`, which brings its own; .dot and .html files need neither"
         )
     return [*found, [*found[0], "-Gsplines=line"]]

@@ -99,16 +99,19 @@ def _rank_rows(graph: Graph) -> dict[str, int]:
             columns.setdefault(row(box), set()).add(box.column)
             if box.kind == "data":
                 given.add(row(box))
+    inner = [e for e in graph.edges if columns.keys() >= {row(graph.boxes[e.tail]), row(graph.boxes[e.head])}]
+    ends = [(graph.boxes[e.tail], graph.boxes[e.head]) for e in inner]
+    sideways = {row(tail) for tail, head in ends if row(tail) == row(head)}
+    line = {r: r for r in columns}  # a decoder's state goes on where the encoder's ended
+    for tail, head in ends:
+        a, b = line[row(tail)], line[row(head)]
+        if tail.column != head.column and sideways >= {a, b} and not columns[a] & columns[b]:
+            line.update({r: a for r, on in line.items() if on == b})
+            columns[a] |= columns.pop(b)
     above: dict[str, dict[str, None]] = {r: {} for r in columns}
-    sideways: set[str] = set()
-    for e in graph.edges:
-        tail, head = graph.boxes[e.tail], graph.boxes[e.head]
-        if tail.column is None or head.column is None:
-            continue
-        if row(tail) == row(head):
-            sideways.add(row(tail))
-        elif tail.column == head.column:
-            above[row(tail)][row(head)] = None
+    for tail, head in ends:
+        if tail.column == head.column and line[row(tail)] != line[row(head)]:
+            above[line[row(tail)]][line[row(head)]] = None
     order = _ordered(above)
     below: dict[str, list[str]] = {r: [] for r in columns}
     place = {r: i for i, r in enumerate(order)}
@@ -128,7 +131,7 @@ def _rank_rows(graph: Graph) -> dict[str, int]:
         used = [rank[higher] for higher in above[r] if place[r] < place[higher]]
         if used and not below[r] and r not in given and r not in sideways:
             rank[r] = min(used) - 1
-    return rank
+    return {r: rank[on] for r, on in line.items()}
 
 
 def _ordered(above: dict[str, dict[str, None]]) -> list[str]:

@@ -252,27 +252,28 @@ def _in_columns(graph: Graph, places: Places, legend: list[_Sign]) -> Iterator[s
     yield _chain(points)
     for part, ids in places.parts.items():
         column = part if isinstance(part, int) else None
-        tied = [f'"part {part}"', *([name(min(ids, key=places.rank.__getitem__))] if column is None else [])]
+        found = {places.rank[id]: name(id) for id in reversed(ids)}
+        foot, head = [f'"part {part}"', *(found[rank] for rank in sorted(found)[:1])], []
         yield f"subgraph {name(f'cluster {part}')} {{ {BESIDE if column is None else COLUMN}"
         yield from _clusters(graph, [graph.boxes[id] for id in ids], {} if column is None else drawn, statements)
         for id in ids:
             ranks[places.rank[id]].append(name(id))
-        if column is not None:  # from the lowest rank to the highest, so that no column lies above another
-            found = {places.rank[id]: name(id) for id in reversed(ids)}
-            for rank in dict.fromkeys((places.lowest, roof)):
-                if rank not in found:
-                    tied.append(f'"column {column} rank {rank}"')
-                    yield _hidden(tied[-1])
-                    ranks[rank].append(tied[-1])
-                elif rank == places.lowest:
-                    tied.append(found[rank])
+        for rank in dict.fromkeys((places.lowest, roof)):  # no column lies above another
+            if column is not None and rank not in found:
+                hidden = f'"column {column} rank {rank}"'
+                yield _hidden(hidden)
+                ranks[rank].append(hidden)
+                if rank < min(found, default=rank + 1):
+                    foot.insert(1, hidden)
+                else:
+                    head = [found[max(found)], hidden]
         yield "}"
         heading = "" if column is None else symbols(graph.columns[column])
         text = f'[shape=plaintext fontcolor="{FAINT}" label=<{heading}> tooltip=" "]'
-        yield f"{tied[0]} {text}" if heading else _hidden(tied[0])
-        yield " ".join(f"{id} [group={name(str(part))}]" for id in tied)
-        yield _chain(tied)
-        ranks[rail].append(tied[0])
+        yield f"{foot[0]} {text}" if heading else _hidden(foot[0])
+        yield " ".join(f"{id} [group={name(str(part))}]" for id in dict.fromkeys(foot + head))
+        yield from filter(None, (_chain(foot), _chain(head)))
+        ranks[rail].append(foot[0])
     yield _chain(ranks[rail])
     for entry in legend:
         yield from entry.statements

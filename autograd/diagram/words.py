@@ -131,7 +131,7 @@ def _name_initial_states(graph: Graph) -> Graph:
     for edge in graph.edges:
         head, tail = graph.boxes[edge.head], graph.boxes[edge.tail]
         known = expected.get((head.loop, head.row, edge.slot))
-        if known is None or known[0] in ("", "y") or tail.kind in ("parameter", "cut"):
+        if known is None or not known[0] or tail.kind in ("parameter", "cut"):
             continue
         if tail.kind == "state" or (tail.step is not None and tail.loop != head.loop):  # such as an encoder's last
             edge.kind = "state"
@@ -141,8 +141,11 @@ def _name_initial_states(graph: Graph) -> Graph:
         while leaf.op in PLACES and len(inputs[leaf.id]) == 1:
             seen.append(leaf.id)
             leaf = graph.boxes[inputs[leaf.id][0].tail]
-        if leaf.kind in ("data", "constant"):
-            symbol, lag = known
+        symbol, lag = known
+        if symbol == "y":  # what is read first is an input, unless the program has made it up
+            if tail.kind == "constant":
+                tail.symbol, tail.time = symbol, str((head.step or 0) - lag)
+        elif leaf.kind in ("data", "constant"):
             tail.op, tail.params, tail.group = leaf.kind, "", None
             tail.kind = edge.kind = "state"
             tail.symbol, tail.time = symbol, str((head.step or 0) - lag)

@@ -67,14 +67,21 @@ class Writer(nn.Module):
     def __init__(self, steps: int) -> None:
         self.steps, self.cell, self.head = steps, nn.RNNCell(2, 3, bias=False), nn.Linear(3, 2, bias=False)
 
-    def forward(self, x: Any) -> Any:
-        h, ys = None, []
+    def forward(self, x: Any, h: Any = None) -> Any:
+        ys = []
         for t in range(1, self.steps + 1):
             with autograd.time_step(t):
                 h = self.cell(x, h)
                 x = self.head(h)
                 ys.append(x)
         return autograd.stack(ys)
+
+
+class Beginner(Writer):
+    """A writer that begins with a state alone."""
+
+    def forward(self, h: Any) -> Any:
+        return super().forward(autograd.zeros((1, 2)), h)
 
 
 class Translator(nn.Module):
@@ -131,6 +138,13 @@ def test_a_single_step_is_the_slide_of_the_first() -> None:
         graph = drawn(model, sequence(1))
         assert {b.formula or b.label for b in graph.boxes.values()} == {H[0], Y[0], "x₁", "h₀", "W_xh", "W_hh", "W_hy"}
         assert [b.kind for b in graph.boxes.values() if b.formula == H[0]] == ["state"]
+
+
+def test_what_is_read_first_has_its_own_name_unless_it_is_made_up() -> None:
+    given = drawn(Writer(2), sequence(1)[0])
+    made_up = drawn(Beginner(2), autograd.ones((1, 3)))
+    first = [next(b.formula for b in g.boxes.values() if b.kind == "state" and b.step == 1) for g in (given, made_up)]
+    assert first == [H[0], H[0].replace("x₁", "y₀")]
 
 
 KINDS = {

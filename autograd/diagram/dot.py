@@ -163,7 +163,6 @@ def _arrow(edge: Edge, parts: list[str], ranked: bool, flip: bool) -> str:
 def _edges(graph: Graph, places: Places | None, largest: float) -> Iterator[str]:
     """All edges; each value's shape is told once, where it leaves its box."""
     told: set[tuple[str, str]] = set()
-    position = {part: number for number, part in enumerate(places.parts)} if places else {}
     for e in graph.edges:
         tail = graph.boxes[e.tail]
         label = "" if places or _tells_shape(tail) else labels.shape(e.shape)
@@ -172,10 +171,8 @@ def _edges(graph: Graph, places: Places | None, largest: float) -> Iterator[str]
         told.add((e.tail, label))
         ranked, flip = e.kind != "state", False
         if places:
-            climb = places.rank[e.head] - places.rank[e.tail]
-            apart = abs(position[places.part[e.tail]] - position[places.part[e.head]])
-            # Of the edges between clusters only long ones to a neighbour count: they pull nothing out of its order.
-            ranked, flip = abs(climb) > apart and apart < 2, climb < 0
+            climb = places.rank[e.head] - places.rank[e.tail]  # ranks are known: only what aligns a column takes part
+            ranked, flip = climb != 0 and places.part[e.tail] == places.part[e.head], climb < 0
         yield edge(e, label=label, ranked=ranked, flip=flip)
         if e.norm is not None and e.kind != "parameter":  # a weight's box tells its gradient
             yield backward(e, largest, ranked=ranked, flip=flip)

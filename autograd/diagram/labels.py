@@ -135,8 +135,21 @@ def statistics(sample: Sample) -> str:
     >>> statistics(Sample(-1.0, 1.0, 0.12, 0.5, 2.0))
     '0.12 ± 0.5 [−1, 1]'
     """
-    bad = f", {sample.bad:,} not finite" if sample.bad else ""
-    return f"{number(sample.mean)} ± {number(sample.std)} [{number(sample.low)}, {number(sample.high)}]{bad}"
+    spread = f"{number(sample.mean)} ± {number(sample.std)} [{number(sample.low)}, {number(sample.high)}]"
+    return spread + _bad(sample)
+
+
+def size(sample: Sample) -> str:
+    """How large a gradient is.
+
+    >>> size(Sample(-1.0, 1.0, 0.12, 0.5, 2.0))
+    '‖∇‖ 2'
+    """
+    return f"‖∇‖ {number(sample.norm)}" + _bad(sample)
+
+
+def _bad(sample: Sample) -> str:
+    return f", {sample.bad:,} not finite" if sample.bad else ""
 
 
 def label(box: Box, with_shape: bool) -> str:
@@ -153,9 +166,9 @@ def label(box: Box, with_shape: bool) -> str:
     if box.multiply_adds:
         lines.append(small(count(box.multiply_adds, "multiply-adds")))
     pictures = []
-    for sample, mark, signed in ((box.value, "", False), (box.gradient, "∇ ", True)):
+    for sample, words, signed in ((box.value, statistics, False), (box.gradient, size, True)):
         if sample is not None:
-            lines.append(small(mark + statistics(sample)))
+            lines.append(small(words(sample)))
             if sample.picture:
                 pictures.append(f"<TD>{picture(sample, signed)}</TD>")
     text = "<BR/>".join(lines)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import autograd
-from autograd.errors import DTypeError
+from autograd.errors import DomainError, DTypeError
 from nn.module import Module
 from nn.session import evaluating
 
@@ -23,7 +24,7 @@ def draw(model: Module, *inputs: Any, **how: Any) -> autograd.diagram.Drawing:
 
     Raises:
         DTypeError: if `model` is no module.
-        DomainError: for an argument that `autograd.draw` does not know what to do with.
+        DomainError: if the inputs are not those of `forward`, or for an argument that `autograd.draw` does not take.
 
     >>> import nn
     >>> rnn = nn.RNN(4, 8, bias=False)
@@ -35,6 +36,12 @@ def draw(model: Module, *inputs: Any, **how: Any) -> autograd.diagram.Drawing:
         raise DTypeError(
             f"draw: model is a {type(model).__name__}, expected an nn.Module; autograd.draw draws functions and tensors"
         )
+    try:
+        inspect.signature(model.forward).bind(*inputs)
+    except TypeError as error:
+        raise DomainError(
+            f"draw: {type(model).__name__}.forward: {error}; {len(inputs)} inputs are given, use draw(model, *inputs)"
+        ) from error
     names = {}
     for path, module in model.named_modules():
         for name, parameter in module.named_parameters(recurse=False):

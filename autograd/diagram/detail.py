@@ -174,9 +174,15 @@ def _box(graph: Graph, group: Group, inside: _Inside, formula: Formula | None) -
         id, index = main
         source = graph.boxes[id]
         box.shape, box.dtype = inside.values[main].shape if index is not None else source.shape, source.dtype
+        box.value, box.gradient = _one(source.value, index), _one(source.gradient, index)
         if index is None:
-            box.symbol, box.time, box.value, box.gradient = source.symbol, source.time, source.value, source.gradient
+            box.symbol, box.time = source.symbol, source.time
     return box
+
+
+def _one(values: Any, index: int | None) -> Any:
+    """Of several outputs' arrays one."""
+    return values if index is None or values is None else values[index]
 
 
 def _main_value(graph: Graph, inside: _Inside) -> Value | None:

@@ -20,6 +20,8 @@ from .style import BOXES, EDGES, FAINT, FONT, GRADIENT, PALE, TEXT, look, stroke
 DECADES = 6  # gradients this many powers of ten below the largest are drawn as hairlines
 WIDEST, HAIRLINE = 7.0, 0.5  # points
 
+HASTE = ((100, "nslimit=1 nslimit1=1 mclimit=0.2"), (200, "splines=line"))  # so that large graphs take seconds
+
 BESIDE = 'peripheries=0 label=""'  # the attributes of a cluster beside the columns, and of a column
 COLUMN = f'{BESIDE} bgcolor="{PALE}" margin=10'
 
@@ -40,8 +42,11 @@ def write(graph: Graph, *, legend: bool = True) -> str:
     lines = ["digraph {", DEFAULTS]
     lines.append(f"rankdir={rankdir(graph)}")
     lines.append("nodesep=0.35 ranksep=0.55" if graph.columns else "nodesep=0.25 ranksep=0.35")
+    lines += [limits for boxes, limits in HASTE if len(graph.boxes) > boxes]
     signs = _legend(graph, largest) if legend else []
     places = place(graph) if graph.columns else None
+    if places and _climbs(graph, places):
+        lines.append("splines=line")  # curves around whole columns cannot be followed
     lines += _in_columns(graph, places, signs) if places else _nested(graph, signs)
     lines += _edges(graph, places, largest)
     if graph.title or graph.notes:
@@ -176,6 +181,11 @@ def _edges(graph: Graph, places: Places | None, largest: float) -> Iterator[str]
         yield edge(e, label=label, ranked=ranked, flip=flip)
         if e.norm is not None and e.kind != "parameter":  # a weight's box tells its gradient
             yield backward(e, largest, ranked=ranked, flip=flip)
+
+
+def _climbs(graph: Graph, places: Places) -> bool:
+    """Whether a state goes from high up in one step to far down in the next."""
+    return any(e.kind == "state" and abs(places.rank[e.head] - places.rank[e.tail]) > 2 for e in graph.edges)
 
 
 def _tells_shape(box: Box) -> bool:

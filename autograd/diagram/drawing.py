@@ -14,7 +14,7 @@ from . import dot, render
 from .graph import Box, Edge, Graph
 
 FORMATS = ("svg", "png", "pdf", "dot", "html", "json")
-MOST = 1000  # boxes in a picture; Graphviz lays out these in seconds, and many more in minutes
+MOST = 500  # boxes in a picture; Graphviz lays out these in seconds, and many more in minutes
 
 
 class Drawing:
@@ -51,7 +51,7 @@ class Drawing:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the drawing; the ending says how: .svg, .png, .pdf, .dot, .json (positions), .html (a page to explore).
 
-        A picture has at most 1,000 boxes, and says how many it leaves out; .dot has all. At every moment ``path`` holds
+        A picture has at most 500 boxes, and says how many it leaves out; .dot has all. At every moment ``path`` holds
         the whole old file or the whole new one.
 
         Raises: ``DataError`` for another ending, and as ``render``; ``OSError`` where the file cannot be written.

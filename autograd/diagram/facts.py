@@ -103,9 +103,19 @@ def describe(node: Node, numbers: dict[int, Any]) -> tuple[str, str, dict[str, A
             said.append(f"{name}={text}")
         else:
             label = f"{text} {label}" if slot == 0 else f"{label} {text}"
+    if node.op.name.startswith("conv"):
+        said.insert(0, "kernel " + "×".join(map(str, _shape_of_input(node, 1)[2:])))
     if node.op.name == "getitem":
         label, said = f"[{_words(given['index'], inside=True)}]", []
     return label, ", ".join(s for s in said if s), given
+
+
+def _shape_of_input(node: Node, slot: int) -> tuple[int, ...]:
+    """The shape of an input, or nothing if neither its node nor its array is known."""
+    assert node.parents is not None
+    parent = node.parents[slot]
+    value = parent if parent is not None else input_values(node)[slot]
+    return tuple(getattr(value, "shape", ()))
 
 
 def _holds_nodes(value: Any) -> bool:

@@ -249,12 +249,14 @@ def finish(graph: Graph) -> Graph:
 
 
 def label(box: Box) -> str:
-    """What a box is called: a value by its symbol, a module that only has a number by its class."""
+    """What a box is called: a value by its symbol, a module that only has a number by its class too."""
     if box.symbol and (box.kind in NAMED or box.op in ("constant", "data")):
         return value(box)
     if box.symbol and box.kind == "operation":
         return f"{box.label} → {value(box)}"
-    return box.op if box.label.isdecimal() and box.op else box.label
+    if box.op and box.label[:1].isdecimal():  # the name of a place in a Sequential
+        return box.op if box.label.isdecimal() else f"{box.op} {box.label}"
+    return box.label
 
 
 def _absorb_outputs(graph: Graph) -> Graph:

@@ -201,6 +201,15 @@ def _name_weights(graph: Graph) -> None:
         layer = box.name.rpartition(".")[0].rpartition(".")[2]
         unique = wanted[id] if wanted[id] and count[wanted[id]] == 1 else ""
         box.symbol = unique or (f"{box.symbol}_{layer}" if layer else box.symbol)
+    _tell_apart([b for b in graph.boxes.values() if b.kind == "parameter"])
+
+
+def _tell_apart(parameters: list[Box]) -> None:
+    """Weights of one name, such as an encoder's and a decoder's ``W_hh``, say whose they are."""
+    count = Counter(box.symbol for box in parameters)
+    for box in parameters:
+        if count[box.symbol] > 1:
+            box.params = box.name.rpartition(".")[0]
 
 
 def _uses(graph: Graph, outputs: dict[str, list[Edge]], id: str) -> list[Edge]:

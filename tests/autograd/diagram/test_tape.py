@@ -229,7 +229,7 @@ def test_several_outputs_are_one_box_and_edges_say_which() -> None:
         (lambda x: x.sum(axis=1, keepdims=True), "Σ", "axis=1, keepdims=True"),
         (lambda x: x.reshape(6, 2), "reshape", "shape=(6, 2)"),
         (lambda x: autograd.max_pool1d(x[None], 2), "max_pool1d", "kernel_size=2, stride=2"),
-        (lambda x: autograd.conv1d(x[None], autograd.ones((1, 3, 2)), padding=1), "conv1d", "padding=1"),
+        (lambda x: autograd.conv1d(x[None], autograd.ones((1, 3, 2)), padding=1), "conv1d", "kernel 2, padding=1"),
         (lambda x: autograd.leaky_relu(x), "leaky_relu", ""),
         (lambda x: x[np.array([0, 1, 0])], "[int64 3]", ""),
     ],

@@ -5,8 +5,8 @@
     python examples/mnist.py cnn          two blocks of convolution and pooling
     python examples/mnist.py deep-cnn     more convolutions, dropout, and digits that are shifted and turned
 
-Writes to ``out``: checkpoints, the learning curve, the confusion matrix, the worst mistakes, filters and activation
-maps.
+Writes to ``out``: checkpoints, the learning curve, the confusion matrix, the worst mistakes, filters, activation maps,
+and the network at work on one image as a diagram (.html, and .svg where Graphviz is installed).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 
 import autograd
 import nn
-from autograd.errors import AutogradError
+from autograd.errors import AutogradError, DataError
 from vision import see
 from vision.datasets import MNIST, LabelledImages
 from vision.transforms import Compose, Normalize, RandomAffine, ToFloat
@@ -160,14 +160,23 @@ def draw(
         ),
         "mistakes": see.mistakes(test_set.images, test_set.labels, scores, test_set.classes),
     }
+    weight = next(model.parameters())
+    image = autograd.tensor(normal(ToFloat()(test_set.images[:1])), device=weight.device)
     first = next((m for m in model.modules() if isinstance(m, nn.Conv2d)), None)
     if first is not None:
         figures["filters"] = see.filters(first.weight)
-        image = autograd.tensor(normal(ToFloat()(test_set.images[:1])), device=first.weight.device)
         figures |= {f"activations_{path}": figure for path, figure in see.activations(model, image).items()}
     for name, figure in figures.items():
         figure.savefig(out / f"{name}.png", dpi=110)
     print(f"pictures: {', '.join(f'{name}.png' for name in figures)} in {out}/")
+
+    diagram = nn.draw(model, image, values=True, title="the first test image on its way through the network")
+    for file in ("model.html", "model.svg"):
+        try:
+            diagram.save(out / file)
+            print(f"diagram: {out / file}")
+        except DataError as error:  # no Graphviz: the page needs none
+            print(f"no {file}: {error}")
 
 
 if __name__ == "__main__":

@@ -81,7 +81,7 @@ def test_mnist_writes_everything_and_says_what_does_not_fit(tmp_path):
     assert "% of 400 test images right, 2 epochs in" in done.stdout
     assert written(tmp_path / "out") == {
         "last.safetensors", "best.safetensors", "result.json", "learning_curve.png", "confusion_matrix.png",
-        "mistakes.png", "filters.png", "activations_0.png", "activations_3.png",
+        "mistakes.png", "filters.png", "activations_0.png", "activations_3.png", "model.html", "model.svg",
     }  # fmt: skip
     result = json.loads((tmp_path / "out" / "result.json").read_text())
     assert result["program"] == "cnn" and result["seed"] == 1 and result["accuracy"] > 0.3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from functools import reduce
 
@@ -80,10 +81,10 @@ class Places:
 
     @staticmethod
     def line(scope: Scope) -> str:
-        """Return the source line, if it is known."""
+        """Return the source line, if it is known; of a file in the working directory as seen from there."""
         while scope.line is None and scope.parent is not None and not is_group(scope):
             scope = scope.parent
-        return scope.line or ""
+        return (scope.line or "").removeprefix(os.path.join(os.getcwd(), ""))
 
     @staticmethod
     def _before_time(path: Path) -> Path:

@@ -6,6 +6,7 @@ import threading
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -195,12 +196,15 @@ def test_a_parameter_that_is_not_trained_is_still_one() -> None:
     assert (boxes["weight"].kind, boxes["weight"].weights, boxes["bias"].biases) == ("parameter", 6, 3)
 
 
-def test_boxes_know_the_user_s_line() -> None:
+def test_boxes_know_the_user_s_line_as_seen_from_the_working_directory(monkeypatch: pytest.MonkeyPatch) -> None:
     def f(x: Tensor) -> Tensor:
         return autograd.named("h", autograd.tanh(x))
 
-    line = f"{__file__}:{inspect.getsourcelines(f)[1] + 1}"
-    assert tape.read(trace.run(f, np.ones(1))).boxes["tanh"].line == line
+    file = Path(__file__)
+    for folder, seen in ((file.parents[1], Path(file.parent.name, file.name)), (file.anchor, file)):
+        monkeypatch.chdir(folder)
+        line = tape.read(trace.run(f, np.ones(1))).boxes["tanh"].line
+        assert Path(folder, line) == Path(folder, f"{seen}:{inspect.getsourcelines(f)[1] + 1}")
 
 
 # --- calls and cuts ---------------------------------------------------------------------------------------------------

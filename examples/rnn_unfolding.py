@@ -64,13 +64,13 @@ class Writer(nn.Module):
         self.cell = nn.RNNCell(SIGNS, HIDDEN, bias=False)
         self.head = nn.Linear(HIDDEN, SIGNS, bias=False)
 
-    def forward(self, y: Tensor, h: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, h: Tensor | None = None) -> Tensor:
         written = []
         for t in range(1, self.steps + 1):
             with autograd.time_step(t):
-                h = self.cell(y, h)
-                y = self.head(h)
-                written.append(y)
+                h = self.cell(x, h)
+                x = self.head(h)
+                written.append(x)
         return autograd.stack(written)
 
 

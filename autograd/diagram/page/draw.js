@@ -1,98 +1,11 @@
-// The page's drawing: lays out with Graphviz what is open of the graph. walk.js is about looking, stepping, searching.
-//
-// An item is a group or a box, known by its number: item.parent is the group around it (-1 at the top), item.dot the
-// statement of its node, item.cluster the attributes of an open group's frame. A closed group is drawn as one node. What
-// is drawn follows from three things: which groups are open, where one stands (the current step), and which part is shown.
-"use strict";
+// Drawing what is seen: the layout engine, and its SVG made ready for hands and eyes. walk.js is about looking, stepping.
 
-const $ = id => document.getElementById(id);
-const data = JSON.parse($("data").textContent);
-const { items, edges } = data;
+const { edges } = data;
 const stage = $("stage"), slider = $("slider"), search = $("search");
-const LIMIT = data.limit; // boxes laid out at once
-
-const open = new Set(data.open);
-let stands = [];           // item → the box that stands for it
-let order = [];            // the boxes that stand for everything now, in the order of computation
-let start = 0;             // the first of them that is drawn, where they are more than LIMIT
 let nodes = new Map();     // item → its element in the drawing
 let wires = [];            // [element, tail, head]
 let current = -1, backward = false, chosen = -1, player = 0;
 let matches = [], match = -1;
-
-// --- what is drawn ---------------------------------------------------------------------------------------------------
-
-// The box that stands for an item: the outermost closed group around it, or else itself.
-function standing(item) {
-  let found = item;
-  for (let group = items[item].parent; group >= 0; group = items[group].parent)
-    if (!open.has(group)) found = group;
-  return found;
-}
-
-const isGroup = item => items[item].cluster !== undefined;
-const within = (item, group) => item >= 0 && (item === group || within(items[item].parent, group));
-
-// Who stands for every item, and the boxes drawn for them all in the order of computation.
-function settle() {
-  stands = items.map((_, item) => standing(item));
-  order = [...new Set(stands.filter((_, item) => !isGroup(item)))].sort((a, b) => items[a].seq - items[b].seq || a - b);
-  start = Math.max(0, Math.min(start, order.length - LIMIT));
-}
-
-// The DOT text of the current state, as dot.py writes it. Names are numbers, so that nobody's text can break it.
-function assemble() {
-  const drawn = new Set(order.slice(start, start + LIMIT)), children = new Map(), lines = [], seen = new Set();
-  for (const box of drawn) {
-    for (let item = box; item >= 0; item = items[item].parent) {
-      const around = items[item].parent >= 0 ? items[item].parent : `part ${items[item].part}`;
-      if (!children.has(around)) children.set(around, new Set());
-      children.get(around).add(item);
-    }
-  }
-  const write = around => [...(children.get(around) ?? [])].flatMap(item => drawn.has(item)
-    ? [items[item].dot]
-    : [`subgraph cluster_${item} {`, `graph ${items[item].cluster}`, ...write(item), "}"]);
-  edges.forEach(([tail, head, look, loop], index) => {
-    const [a, b, [kind, text, gradient]] = [stands[tail], stands[head], data.looks[look]], key = `${a} ${b} ${kind}`;
-    if ((a === b && !loop) || seen.has(key) || !drawn.has(a) || !drawn.has(b)) return; // inside one box, or drawn
-    seen.add(key);
-    const [from, to] = [items[a], items[b]];
-    const ranked = data.parts.length ? from.part === to.part && from.rank < to.rank : kind !== "state";
-    const own = `id=e${index}${ranked ? "" : " constraint=false"}`;
-    lines.push(`n${a} -> n${b} ${text} [${own}]`);
-    if (gradient) lines.push(`n${a} -> n${b} ${gradient} [${own} class=gradient]`);
-  });
-  const boxes = data.parts.length ? columns([...drawn], write) : write("part undefined");
-  return ["digraph {", data.head, ...boxes, ...lines, "}"].join("\n");
-}
-
-// An unfolded view: a cluster for every column, and for what stands beside them. Under them a rail of headings, chained
-// from left to right, each tied to its cluster; hidden points hold the ranks.
-function columns(drawn, write) {
-  const ranks = new Map(), lowest = new Map(), lines = [];
-  const onRank = (rank, name) => ranks.set(rank, [...(ranks.get(rank) ?? [`"rank ${rank}"`]), name]);
-  const chain = names => lines.push(`${names.join(" -> ")} [style=invis weight=1]`);
-  for (const item of drawn) {
-    const { part, rank } = items[item];
-    onRank(rank, `n${item}`);
-    if (!lowest.has(part) || rank < items[lowest.get(part)].rank) lowest.set(part, item);
-  }
-  const parts = data.parts.filter(([part]) => lowest.has(part));
-  const rail = Math.min(...ranks.keys()) - 1;
-  for (const [part, frame, head] of parts) {
-    lines.push(`subgraph cluster_part_${part} { ${frame}`, ...write(`part ${part}`), "}");
-    const foot = `n${lowest.get(part)}`;
-    lines.push(`part_${part} ${head || data.hidden}`, `part_${part} [group=${part}] ${foot} [group=${part}]`);
-    chain([`part_${part}`, foot]);
-    onRank(rail, `part_${part}`);
-  }
-  const sorted = [...ranks.keys()].sort((a, b) => a - b);
-  lines.unshift(...sorted.map(rank => `"rank ${rank}" ${data.hidden}`));
-  chain(sorted.map(rank => `"rank ${rank}"`));
-  chain([`"rank ${rail}"`, ...parts.map(([part]) => `part_${part}`)]);
-  return [...lines, ...[...ranks.values()].map(names => `{ rank=same ${names.join(" ")} }`)];
-}
 
 // --- the layout engine, in a worker where the browser lets a local page have one ------------------------------------
 
@@ -177,7 +90,7 @@ function adopt(element, title) {
     if (shape.matches("text")) break;
     shape.classList.add("outline");
   }
-  const item = Number(/^(?:n|cluster_)(\d+)$/.exec(title)?.[1] ?? -1);
+  const item = Number(/^(?:cluster )?n(\d+)/.exec(title)?.[1] ?? -1);
   if (item < 0) return;
   nodes.set(item, element);
   element.dataset.item = item;

@@ -4,9 +4,16 @@
 
 const view = { x: 0, y: 0, k: 1, left: 0, top: 0, width: 1, height: 1 };
 
+const LEAST = 1.45; // units a pixel, at which text can just be read
+
 function look() {
   const width = stage.clientWidth * view.k, height = stage.clientHeight * view.k;
   stage.firstElementChild?.setAttribute("viewBox", `${view.x} ${view.y} ${width} ${height}`);
+  const slack = 12 * view.k; // an arrow at each side beyond which there is more
+  $("leftward").hidden = view.left > view.x - slack;
+  $("upward").hidden = view.top > view.y - slack;
+  $("rightward").hidden = view.left + view.width < view.x + width + slack;
+  $("downward").hidden = view.top + view.height < view.y + height + slack;
 }
 
 function pan(dx, dy) {
@@ -24,14 +31,27 @@ function zoom(factor, px = stage.clientWidth / 2, py = stage.clientHeight / 2) {
   look();
 }
 
-const wholeScale = () => Math.max(view.width / stage.clientWidth, view.height / stage.clientHeight, 0.55) * 1.04;
+const whole = () => Math.max(view.width / stage.clientWidth, view.height / stage.clientHeight, 0.7) * 1.02;
 
-// Show everything, or at least `k` units a pixel, from the upper left.
-function show(k = Math.min(wholeScale(), 1.45)) {
-  view.k = k;
-  view.x = view.left + Math.min(0, (view.width - stage.clientWidth * k) / 2);
-  view.y = view.top + Math.min(0, (view.height - stage.clientHeight * k) / 2);
+// Show everything; or where that could not be read, `always` aside, the beginning: the upper left, or the first column.
+function show(always = false) {
+  const first = data.columns ? startOfTime() : view.left; // before the scale changes
+  const k = view.k = always || whole() <= LEAST ? whole() : LEAST / 1.25;
+  const middle = (from, size, seen) => from + (size - seen * k) / 2;
+  const [width, height] = [stage.clientWidth, stage.clientHeight];
+  const wide = view.width > width * k, tall = view.height > height * k;
+  view.x = wide ? Math.min(Math.max(first - width * k / 3, view.left), view.left + view.width - width * k)
+    : middle(view.left, view.width, width);
+  view.y = tall ? (data.columns ? view.top + view.height - height * k : view.top) : middle(view.top, view.height, height);
   look();
+}
+
+// Where the first column begins, in the drawing's units.
+function startOfTime() {
+  const first = Math.min(...Object.keys(data.columns).map(Number)), own = stage.getBoundingClientRect();
+  const edges = [...nodes].filter(([item]) => columnOf(item) === first)
+    .map(([, element]) => view.x + (element.getBoundingClientRect().left - own.left) * view.k);
+  return Math.min(...edges);
 }
 
 // Where an item is on the stage: its middle, a module's upper edge, which stays where it is when that opens or closes.
@@ -197,8 +217,7 @@ function paint(rows) {
   const context = canvas.getContext("2d");
   rows.forEach((row, y) => {
     for (let x = 0; x < width; x++) {
-      const grey = parseInt(row.slice(2 * x, 2 * x + 2), 16);
-      context.fillStyle = Number.isNaN(grey) ? data.missing : `rgb(${grey}, ${grey}, ${grey})`;
+      context.fillStyle = data.ramp[parseInt(row.slice(2 * x, 2 * x + 2), 16)] ?? data.missing;
       context.fillRect(x, y, 1, 1);
     }
   });
@@ -260,13 +279,15 @@ async function press(item, onLabel = true) {
 }
 
 const turn = back => { backward = back; $(back ? "backward" : "forward").checked = true; mark(); };
+const wander = (x, y) => pan(0.6 * x * stage.clientWidth, 0.6 * y * stage.clientHeight);
 const seek = by => { start += by * (LIMIT >> 1); draw(); };
 const groups = [...items.keys()].filter(isGroup);
 const actions = {
   back: () => step(place() - 1), ahead: () => step(place() + 1), play: () => play(),
-  in: () => zoom(1.25), out: () => zoom(0.8), fit: () => show(wholeScale()),
+  in: () => zoom(1.25), out: () => zoom(0.8), fit: () => show(true),
   expand: () => setAll(groups), collapse: () => setAll(groups.filter(group => !items[group].dot)),
   next: () => go(1), previous: () => go(-1), earlier: () => seek(-1), later: () => seek(1),
+  leftward: () => wander(-1, 0), rightward: () => wander(1, 0), upward: () => wander(0, -1), downward: () => wander(0, 1),
   forward: () => turn(false), backward: () => turn(true),
 };
 for (const [id, action] of Object.entries(actions)) $(id).addEventListener("click", action);
@@ -301,7 +322,7 @@ addEventListener("afterprint", look);
 const swatches = data.legend.map(([fill, border, words]) => {
   const swatch = make("span");
   swatch.className = "swatch";
-  Object.assign(swatch.style, { background: fill, borderColor: border });
+  Object.assign(swatch.style, fill ? { background: fill, border } : { height: 0, borderTop: border });
   return make("li", "", swatch, make("span", words));
 });
 const hint = make("p", "Click a box to see what is known of it, a module to open or close it. "

@@ -17,10 +17,12 @@ from hypothesis import strategies as st
 
 import autograd
 import nn
-from autograd.diagram import page, style
+from autograd.diagram import detail, dot, labels, page, steps, style, words
+from autograd.diagram.columns import place
 from autograd.diagram.detail import closed_boxes
 from autograd.diagram.draw import draw
 from autograd.diagram.graph import Box, Edge, Graph, Group, Sample
+from autograd.diagram.sample import samples
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 HOSTILE = (
@@ -148,6 +150,13 @@ class Reader:
 
     def view(self) -> list[float]:
         return [float(x) for x in self.tab.get_attribute("#stage svg", "viewBox").split()]
+
+    def outlines(self) -> dict[str, dict[str, float]]:
+        """Where each node is on the screen."""
+        place = "e => (e.querySelector('.outline') ?? e).getBoundingClientRect().toJSON()"
+        return dict(
+            self.tab.eval_on_selector_all("g.node[data-id]", f"all => all.map(e => [e.dataset.id, ({place})(e)])")
+        )
 
     def text(self, of: str) -> str:
         return str(self.tab.inner_text(of))
@@ -340,7 +349,8 @@ def test_hovering_and_choosing_tell_what_is_known(read: Any) -> None:
     reader.tab.click('[data-id="conv"]')
     assert all(words in reader.text("#details") for words in known)
     pixels = "c => [...c.getContext('2d').getImageData(0, 0, 2, 2).data].filter((_, i) => i % 4 === 0)"
-    assert reader.tab.eval_on_selector("#details canvas", pixels) == [0, 128, 255, int(style.MISSING[1:3], 16)]
+    shades = [*(style.ramp(style.VALUES, round(255 * place) / 255) for place in (0.0, 0.5, 1.0)), style.MISSING]
+    assert reader.tab.eval_on_selector("#details canvas", pixels) == [int(shade[1:3], 16) for shade in shades]
     reader.tab.click("#details li button")
     assert reader.ids(".node.chosen") == ["x"]
 
@@ -425,6 +435,118 @@ def test_columns_stand_from_left_to_right_and_rows_level(read: Any) -> None:
         assert all(max(heights) - min(heights) <= 1 for heights in rows.values())
         if closed := sorted(nodes & set(graph.groups)):
             reader.toggle(closed[-1])
+
+
+class InStep(nn.Module):
+    """A recurrent layer, and a linear layer on the whole sequence of its states."""
+
+    def __init__(self, kind: type = nn.RNN, **options: Any) -> None:
+        self.rnn = kind(2, 3, **options)
+        self.head = nn.Linear(3 * (1 + self.rnn.bidirectional), 2)
+
+    def forward(self, x: Any) -> Any:
+        return self.head(self.rnn(x)[0])
+
+
+class Translator(InStep):
+    """An encoder, and a decoder that begins where the encoder ended."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = nn.RNN(2, 3)
+
+    def forward(self, x: Any) -> Any:
+        return self.head(self.rnn(x, self.encoder(x)[1])[0])
+
+
+class Branches(nn.Module):
+    """No time: two branches, one of them of layers in layers, and what one of them computes used twice."""
+
+    def __init__(self) -> None:
+        self.one = nn.Linear(2, 3)
+        self.other = nn.Sequential(nn.Linear(2, 4), nn.Sequential(nn.ReLU(), nn.Linear(4, 3)))
+
+    def forward(self, x: Any) -> Any:
+        found = self.one(x)
+        return found * self.other(x) + found
+
+
+DRAWN_ALIKE: dict[str, tuple[type[nn.Module], dict[str, Any], dict[str, Any]]] = {
+    "the lecture's": (InStep, {"bias": False}, {}),
+    "values and gradients": (InStep, {"kind": nn.LSTM}, {"values": True, "gradients": True}),
+    "layers both ways": (InStep, {"kind": nn.GRU, "num_layers": 2, "bidirectional": True}, {}),
+    "an ellipsis": (InStep, {"kind": nn.LSTM}, {"most_steps": 2}),
+    "folded": (InStep, {"kind": nn.LSTM}, {"time": "fold"}),
+    "a translator": (Translator, {}, {}),
+    "no time": (Branches, {}, {"gradients": True}),
+}
+
+
+@pytest.mark.parametrize("what", DRAWN_ALIKE)
+def test_the_page_draws_what_python_draws_whatever_is_open(read: Any, what: str) -> None:
+    """The script writes the very DOT text that Python writes, so that the two cannot drift apart."""
+    model, options, how = DRAWN_ALIKE[what]
+    drawing = nn.draw(model(**options), autograd.ones((4, 1, 2)), **how)
+    full, draw = drawing.full, random.Random(what)
+    reader = read(text=page.of(full, drawing.graph))
+    names = reader.tab.evaluate("items.map(item => item.id)")
+    assert statements(reader.tab.evaluate("assemble()"), names) == statements(dot.write(drawing.graph, legend=False))
+    if drawing.graph.columns:
+        rank = place(drawing.graph).rank
+        levels: dict[int, set[int]] = {}
+        for id, outline in reader.outlines().items():
+            levels.setdefault(rank[id], set()).add(round(outline["y"] + outline["height"] / 2))
+        heights = [levels[r] for r in sorted(levels, reverse=True)]
+        assert all(max(ys) - min(ys) <= 2 for ys in heights)
+        assert [min(ys) for ys in heights] == sorted(min(ys) for ys in heights)
+    formula = words.formulas(full) if any(box.time for box in full.boxes.values()) else None
+    rows = sorted({group.row or id for id, group in full.groups.items()})
+    for _ in range(8):
+        opened = set(draw.sample(rows, draw.randint(0, len(rows))))
+        shut = {id for id, group in full.groups.items() if (group.row or id) not in opened}
+        seen = steps.finish(samples(detail.close(full, shut, formula)))
+        found = reader.tab.evaluate(
+            "shut => { open.clear(); items.forEach((item, n) => { if (isGroup(n) && !shut.includes(item.id)) open.add(n) });"
+            "settle(); return assemble() }",
+            sorted(shut),
+        )
+        assert statements(found, names) == statements(dot.write(seen, legend=False))
+
+
+def statements(text: str, names: Collection[str] = ()) -> list[str]:
+    """The lines of a DOT text that place and join boxes, by the boxes' own names."""
+    found = []
+    for line in text.replace(style.FONT, page.FONT).splitlines():
+        if line == "}" or line.startswith("label=<") or ("subgraph" in line and "style=rounded" in line):
+            continue  # the page frames every open group and has its title elsewhere
+        line = re.sub(r'> tooltip="(\\.|[^"\\])*"', ">", re.sub(r" id=e\d+( class=gradient)?]$", "]", line))
+        line = re.sub(r" penwidth=[\d.]+", "", line) if style.GRADIENT in line else line  # to the largest of all
+        line = re.sub(r"^(\S+ )\[.*label=<<B>⋯</B>.*", r"\1⋯", line)
+        found.append(re.sub(r'"n(\d+)"', lambda n: labels.name(list(names)[int(n[1])]), line))
+    return list(dict.fromkeys(found))
+
+
+def test_the_first_view_shows_everything_or_begins_with_time(read: Any) -> None:
+    def inside(reader: Reader, ids: Collection[str]) -> set[bool]:
+        outlines, stage = reader.outlines(), reader.tab.locator("#stage").bounding_box()
+        left, right = stage["x"], stage["x"] + stage["width"]
+        return {left <= outlines[id]["x"] and outlines[id]["x"] + outlines[id]["width"] <= right for id in ids}
+
+    short, long = unfolded(2), unfolded(12)
+    opened = {id for id in long.groups}
+    reader = read(short)
+    assert inside(reader, reader.ids(".node[data-id]")) == {True}
+    assert reader.tab.locator(".more:visible").count() == 0
+    reader = read(long, opened)
+    first = [id for id, box in long.boxes.items() if box.column == 1]
+    assert inside(reader, first) == {True} and inside(reader, ["x12", "y12"]) == {False}
+    for _ in range(20):
+        if reader.tab.is_visible("#rightward"):
+            reader.tab.click("#rightward")
+    assert inside(reader, ["x12", "y12"]) == {True} and inside(reader, first) == {False}
+    reader.tab.click("#fit")
+    assert inside(reader, reader.ids(".node[data-id]")) == {True}
+    assert reader.tab.locator(".more:visible").count() == 0
 
 
 def test_a_folded_loop_keeps_its_loop_when_closed(read: Any) -> None:

@@ -118,7 +118,9 @@ function setLines(element) {
       for (const { text, y, width } of line) {
         text.setAttribute("text-anchor", "start");
         text.setAttribute("x", x);
-        text.setAttribute("y", Math.min(y, line[0].y + 2.5)); // subscripts stay clear of the line below
+        const below = text.getAttribute("baseline-shift") === "sub"; // browsers lower it into the next line
+        if (below) text.removeAttribute("baseline-shift");
+        text.setAttribute("y", y + (below ? 2.5 : 0));
         x += width;
       }
     }

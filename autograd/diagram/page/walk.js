@@ -62,14 +62,13 @@ function centre(item) {
   return { x: box.left + box.width / 2 - own.left, y: box.top + (isGroup(item) ? 0 : box.height / 2) - own.top };
 }
 
-// Bring an item into sight; `always` puts it into the middle, large enough to read.
+// Bring an item into sight, no further than needed; `always` puts it into the middle, large enough to read.
 function reveal(item, always = false) {
-  const at = centre(item);
+  const at = centre(item), { clientWidth: width, clientHeight: height } = stage;
   if (!at) return;
-  const margin = 30, { clientWidth: width, clientHeight: height } = stage;
   if (always && view.k > 1) zoom(view.k, at.x, at.y);
-  if (always || at.x < margin || at.y < margin || at.x > width - margin || at.y > height - margin)
-    pan(centre(item).x - width / 2, centre(item).y - height / 2);
+  const margin = always ? 0.5 : 0.15, beyond = (x, size) => x - Math.min(Math.max(x, margin * size), (1 - margin) * size);
+  pan(beyond(at.x, width), beyond(at.y, height));
 }
 
 // --- opening and closing, stepping, searching -----------------------------------------------------------------------
@@ -321,7 +320,7 @@ addEventListener("afterprint", look);
 
 const swatches = data.legend.map(([fill, border, words]) => {
   const swatch = make("span");
-  swatch.className = "swatch";
+  swatch.className = fill ? "swatch" : "swatch wire";
   Object.assign(swatch.style, fill ? { background: fill, border } : { height: 0, borderTop: border });
   return make("li", "", swatch, make("span", words));
 });

@@ -506,7 +506,7 @@ def test_the_page_draws_what_python_draws_whatever_is_open(read: Any, what: str)
         shut = {id for id, group in full.groups.items() if (group.row or id) not in opened}
         seen = steps.finish(samples(detail.close(full, shut, formula)))
         found = reader.tab.evaluate(
-            "shut => { open.clear(); items.forEach((item, n) => { if (isGroup(n) && !shut.includes(item.id)) open.add(n) });"
+            "shut => { open.clear(); for (const group of groups) if (!shut.includes(items[group].id)) open.add(group);"
             "settle(); return assemble() }",
             sorted(shut),
         )

@@ -86,10 +86,10 @@ def draw(
         [o.name for o in op.contract.inputs] if not op.contract.variadic else [op.contract.inputs[0].name] * len(shapes)
     )
     kinks = getattr(op, "kinks", {})
-    apart = [n for n in names if _ties(kinks.get(n))]
+    apart = [n for n in names if ties(kinks.get(n))]
     distinct = any("=" in str(kinks[n]) for n in apart)  # such as x = y: all inputs keep apart from each other
     count = sum(math.prod(s or ()) for n, s in zip(names, shapes, strict=True) if distinct or n in apart)
-    ladder = iter(_ladder(count, rng))
+    rungs = iter(ladder(count, rng))
     inputs: list[Any] = []
     for name, shape in zip(names, shapes, strict=True):
         if shape is None:
@@ -99,9 +99,9 @@ def draw(
         if isinstance(domain, str):
             x = _words(op, name, domain, shape, params, shapes, rng)
         elif distinct or name in apart:
-            x = np.array([next(ladder) for _ in range(math.prod(shape))]).reshape(shape)
+            x = np.array([next(rungs) for _ in range(math.prod(shape))]).reshape(shape)
         else:
-            x = _numbers(shape, domain, _kink_values(op, name, kinks.get(name), params), rng)
+            x = numbers(shape, domain, kink_values(op, name, kinks.get(name), params), rng)
         inputs.append(x.astype(dtype) if x.dtype.kind == "f" else x)
     symmetric = tuple(i for i, n in enumerate(names) if op.domain.get(n) in ("spd", "symmetric"))
     return Sample(op, tuple(inputs), params, symmetric)
@@ -195,11 +195,12 @@ def _shapes(
 # --- values -----------------------------------------------------------------------------------------------------------
 
 
-def _ties(kink: Any) -> bool:
+def ties(kink: Any) -> bool:
+    """Whether the kink lies where values are equal."""
     return isinstance(kink, str) and ("=" in kink or "ties" in kink)
 
 
-def _ladder(count: int, rng: np.random.Generator) -> np.ndarray:
+def ladder(count: int, rng: np.random.Generator) -> np.ndarray:
     """Numbers between −2 and 2 (wider if there are many) in random order, none close to another."""
     half = max(2.0, MARGIN * count)
     rungs = np.linspace(-half, half, max(count, 2))[:count]
@@ -207,9 +208,9 @@ def _ladder(count: int, rng: np.random.Generator) -> np.ndarray:
     return rng.permutation(rungs + rng.uniform(-0.2, 0.2, count) * step)
 
 
-def _kink_values(op: Any, name: str, kink: Any, params: Mapping[str, Any]) -> list[float]:
+def kink_values(op: Any, name: str, kink: Any, params: Mapping[str, Any]) -> list[float]:
     """The points that values keep away from."""
-    if kink is None or _ties(kink):
+    if kink is None or ties(kink):
         return []
     if isinstance(kink, str):
         points: list[float] = []
@@ -229,7 +230,8 @@ def _kink_values(op: Any, name: str, kink: Any, params: Mapping[str, Any]) -> li
     return [float(k) for k in kink] if isinstance(kink, Sequence) else [float(kink)]
 
 
-def _numbers(shape: Shape, domain: Any, kinks: Sequence[float], rng: np.random.Generator) -> np.ndarray:
+def numbers(shape: Shape, domain: Any, kinks: Sequence[float], rng: np.random.Generator) -> np.ndarray:
+    """Values between −2 and 2, or inside the interval ``domain``, that keep away from ``kinks``."""
     low, high = (-math.inf, math.inf) if domain is None else map(float, domain)
     if math.isfinite(low) and math.isfinite(high):
         x = low + (high - low) * rng.uniform(0.1, 0.9, shape)
@@ -246,24 +248,10 @@ def _numbers(shape: Shape, domain: Any, kinks: Sequence[float], rng: np.random.G
     return x
 
 
-def _words(
-    op: Any,
-    name: str,
-    word: str,
-    shape: Shape,
-    params: Mapping[str, Any],
-    shapes: Sequence[Shape | None],
-    rng: np.random.Generator,
-) -> np.ndarray:
-    word, _, letter = word.partition(" ") if word.startswith("index") else (word, "", "")
+def worded(word: str, shape: Shape, rng: np.random.Generator) -> np.ndarray:
+    """Values of a domain that is a word: truth values, or matrices that are not close to singular."""
     if word == "bool":
         return np.asarray(rng.random(shape) < 0.5)
-    if word == "index":
-        return np.asarray(rng.integers(0, _bound(op, letter, params, shapes), shape))
-    if word not in WORDS:
-        raise AutogradError(
-            f"{op.name}: the domain {word!r} of {name} is not understood → use an interval or one of {WORDS}"
-        )
     rows, columns = shape[-2:]
     n = min(rows, columns)
     left, right = (np.linalg.qr(rng.standard_normal((*shape[:-2], m, m)))[0] for m in (rows, columns))
@@ -274,6 +262,25 @@ def _words(
     if word == "symmetric":
         values = values * rng.choice([-1.0, 1.0], values.shape)
     return (left[..., :, :n] * values[..., None, :]) @ right[..., :, :n].swapaxes(-1, -2)
+
+
+def _words(
+    op: Any,
+    name: str,
+    word: str,
+    shape: Shape,
+    params: Mapping[str, Any],
+    shapes: Sequence[Shape | None],
+    rng: np.random.Generator,
+) -> np.ndarray:
+    word, _, letter = word.partition(" ") if word.startswith("index") else (word, "", "")
+    if word == "index":
+        return np.asarray(rng.integers(0, _bound(op, letter, params, shapes), shape))
+    if word not in WORDS:
+        raise AutogradError(
+            f"{op.name}: the domain {word!r} of {name} is not understood → use an interval or one of {WORDS}"
+        )
+    return worded(word, shape, rng)
 
 
 def _bound(op: Any, letter: str, params: Mapping[str, Any], shapes: Sequence[Shape | None]) -> int:

@@ -171,7 +171,7 @@ def _with_ellipsis(
         column = shifts[tail.loop] + first + 1
         more = Box(
             f"{tail.row}.more", "more", "⋯", seq=tail.seq, symbol=tail.symbol, time=str(last - 1), loop=tail.loop,
-            column=column, row=tail.row,
+            step=last - 1, column=column, row=tail.row,
             params=f"t = {first + 1} … {last - 1}",
         )  # fmt: skip
         boxes.setdefault(more.id, more)
@@ -242,7 +242,7 @@ def finish(graph: Graph) -> Graph:
     boxes = dict(graph.boxes)
     for id, box in graph.boxes.items():
         key, text = (box.loop, box.row), label(box)
-        if key in rows or text != box.label:
+        if (key in rows and box.kind != "more") or text != box.label:
             kind = kinds.get(key) or box.kind
             boxes[id] = replace(box, kind=kind, label=text, formula="" if key in plain else box.formula)
     return graph.changed(boxes=boxes)

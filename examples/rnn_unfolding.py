@@ -94,6 +94,7 @@ def signs(steps: int, count: int = 1) -> tuple[Tensor, Tensor]:
 
 def slides() -> dict[str, Drawing]:
     """Every picture of the lecture, by its file's name."""
+    autograd.manual_seed(1)
     x, _ = signs(3)
     return {
         "feed_forward": nn.draw(FeedForward(), x[0], direction="right", depth=2, title="feed-forward"),
@@ -107,6 +108,7 @@ def slides() -> dict[str, Drawing]:
         "many_to_one": nn.draw(Reader(), x, title="sentiment of a sentence"),
         "many_to_many": nn.draw(Translator(3), x, title="translation"),
         "many_to_many_in_step": nn.draw(Recurrent(), x, title="a label for every frame"),
+        "forty_steps": nn.draw(Recurrent(), signs(40)[0], title="forty steps"),
         "lstm_folded": nn.draw(Recurrent(nn.LSTM), x, time="fold", depth=1, title="inside an LSTM"),
         "lstm_unfolded": nn.draw(Recurrent(nn.LSTM), x[:2], depth=1, title="inside an LSTM"),
         "truncated": nn.draw(
@@ -151,6 +153,7 @@ def train(model: Reader, updates: int) -> float:
 def vanishing(out: Path, format: str, updates: int) -> list[Path]:
     """Draw both networks' backward pass over twelve steps, and their gradients' norms over all steps."""
     paths = []
+    autograd.manual_seed(1)
     figure, axes = see.grid(1, 1, 7.0, 3.6)
     ax = axes.flat[0]
     for (name, model), state in zip(rivals().items(), ("h", "c"), strict=True):
@@ -184,7 +187,6 @@ def main() -> None:
     see.grid()  # if matplotlib is missing, say so before the work
     args.out.mkdir(parents=True, exist_ok=True)
 
-    autograd.manual_seed(1)
     paths = []
     for name, drawing in slides().items():
         paths.append(args.out / f"{name}.{args.format}")

@@ -210,7 +210,7 @@ def _lifted(graph: Graph, stand: dict[str, str], boxes: dict[str, Box]) -> list[
         if tail == head and not edge.lag:
             continue
         kind = edge.kind
-        if kind == "state" and not edge.lag and boxes[tail].step is None and boxes[tail].kind != "state":
+        if kind == "state" and not edge.lag and boxes[tail].step is None and boxes[tail].kind not in ("state", "more"):
             kind = "data"  # from what is no single time step
         key = edge.tail, edge.index, tail, head, kind, edge.lag, edge.slot if head == edge.head else None
         if key in found:

@@ -1,4 +1,4 @@
-"""Operations on whole sequences become one box per step: which axes an operation keeps apart, and what is drawn then."""
+"""Operations on whole sequences become one box per step: which axes are kept apart, and what is drawn then."""
 
 import zlib
 

@@ -1,5 +1,6 @@
-"""Networks unfolded in time: the slides' nodes and edges, columns and rows in Graphviz's coordinates, kinds of sequence."""
+"""Networks unfolded in time: the slide's nodes and edges, columns and rows in Graphviz's coordinates, kinds."""
 
+import itertools
 import json
 from typing import Any
 
@@ -202,7 +203,7 @@ def test_columns_and_rows_hold_in_graphviz_coordinates(network: Any) -> None:
         rows.setdefault(box.row, set()).add(round(y, 1))
     assert found == sum(box.column is not None for box in graph.boxes.values())
     ordered = sorted(spans)
-    for left, right in zip(ordered, ordered[1:], strict=False):
+    for left, right in itertools.pairwise(ordered):
         assert max(spans[left]) < min(spans[right])
     assert all(len(heights) == 1 for heights in rows.values())
 

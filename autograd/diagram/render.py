@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from ..errors import DataError
 
 FORMATS = ("svg", "png", "pdf", "json")
 SECONDS = 30.0  # the longest that a picture may take
+
+_SHIFTED = re.compile(rb'\by="([-.\d]+)"([^>]*) baseline-shift="sub"')
 
 # A process of its own, so that it can be ended and so that a crash in it is an error here.
 _PYGRAPHVIZ = """
@@ -38,9 +41,18 @@ def render(dot: str, format: str, *, seconds: float = SECONDS) -> bytes:
                 " → draw with less depth or fewer time steps, or save as .dot or .html"
             ) from None
         if done.returncode == 0 and done.stdout:
-            return done.stdout
+            return _lowered(done.stdout) if format == "svg" else done.stdout
         words.append(done.stderr.decode(errors="replace").strip() or f"it ended with code {done.returncode}")
     raise DataError(f"render: Graphviz could not draw {format}: {words[0]} → save as .dot to see the text")
+
+
+def _lowered(svg: bytes) -> bytes:
+    """The picture with its subscripts in place: some readers lower a ``baseline-shift`` too far, others not at all.
+
+    >>> _lowered(b'<text y="10" baseline-shift="sub" font-size="9.00">xh</text>')
+    b'<text y="12.50" font-size="9.00">xh</text>'
+    """
+    return _SHIFTED.sub(lambda found: b'y="%.2f"%s' % (float(found[1]) + 2.5, found[2]), svg)
 
 
 def _commands(format: str) -> list[list[str]]:

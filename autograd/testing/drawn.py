@@ -1,0 +1,71 @@
+"""Random numbers that Hypothesis draws and shrinks, for code that expects a ``numpy.random.Generator``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+MANY = 512  # more numbers than these come from one seed: Hypothesis keeps 8 KiB for an example
+
+
+def _halved(bits: int) -> np.ndarray:
+    """1/2, 1/4, 3/4, 1/8, 5/8 …: the fractions with few digits first (van der Corput 1935)."""
+    counted = np.arange(1, 2**bits + 1)
+    return sum((counted >> k & 1) * 2.0 ** -(k + 1) for k in range(bits + 1))  # type: ignore[return-value]
+
+
+COARSE = _halved(8)
+
+
+class Drawn:
+    """The methods of ``numpy.random.Generator`` that samples are made with; simple numbers come of simple draws.
+
+    A number is two bytes: the first counts through 1/2, 1/4, 3/4 …, the second adds a little, so that as the bytes
+    shrink to 0 a number between −2 and 2 turns from −1.2421875 into −1.25, −1, 0.
+
+    Args:
+        draw: draws from a Hypothesis strategy, as the argument of a composite strategy does.
+    """
+
+    def __init__(self, draw: Callable[[Any], Any]) -> None:
+        self.draw = draw
+
+    def _pairs(self, size: Any) -> np.ndarray:
+        from hypothesis import strategies as st
+
+        shape = (size,) if isinstance(size, int) else tuple(size)
+        count = int(np.prod(shape, dtype=int))
+        if count > MANY:
+            seed = self.draw(st.integers(0, 2**32 - 1))
+            return np.random.default_rng(seed).integers(0, 256, (*shape, 2))
+        drawn = self.draw(st.binary(min_size=2 * count, max_size=2 * count))
+        return np.frombuffer(drawn, np.uint8).astype(int).reshape(*shape, 2)
+
+    def random(self, size: Any = ()) -> np.ndarray:
+        """Numbers in (0, 1), simplest 1/2."""
+        pairs = self._pairs(size)
+        return np.asarray(COARSE[pairs[..., 0]] + pairs[..., 1] * 2.0**-17)
+
+    def uniform(self, low: float, high: float, size: Any = ()) -> np.ndarray:
+        """Numbers in (low, high), simplest halfway."""
+        return np.asarray(low + (high - low) * self.random(size))
+
+    def integers(self, low: int, high: int, size: Any = ()) -> np.ndarray:
+        """Whole numbers from ``low`` up to but not ``high``, simplest ``low``."""
+        pairs = self._pairs(size)
+        return np.asarray(low + (256 * pairs[..., 1] + pairs[..., 0]) % (high - low))
+
+    def standard_normal(self, size: Any = ()) -> np.ndarray:
+        """Numbers of both signs and about size 1: logistic, which is close enough to normal."""
+        u = self.random(size)
+        return np.asarray(0.55 * np.log(u / (1 - u)))
+
+    def choice(self, values: Sequence[Any], size: Any = ()) -> np.ndarray:
+        """Some of the values, simplest the first."""
+        return np.asarray(values)[self.integers(0, len(values), size)]
+
+    def permutation(self, x: np.ndarray) -> np.ndarray:
+        """``x`` in another order, simplest its own."""
+        return x[np.argsort(self.random(len(x)), kind="stable")]

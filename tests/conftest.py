@@ -1,9 +1,7 @@
 """How the tests run: property tests draw the same examples every time, so a failure on one machine is one on all.
 
-`HYPOTHESIS_PROFILE=explore pytest ...` draws new and more examples.
+`pytest --hypothesis-profile=dev ...` draws new examples, `--hypothesis-profile=nightly` many more.
 """
-
-import os
 
 import pytest
 from hypothesis import settings
@@ -27,6 +25,11 @@ def device(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-settings.register_profile("default", deadline=None, derandomize=True, max_examples=50)
-settings.register_profile("explore", deadline=None, max_examples=1000, print_blob=True)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+settings.register_profile("ci", derandomize=True, deadline=None, max_examples=50, database=None)
+settings.load_profile("ci")  # unless --hypothesis-profile chooses another
+
+
+def pytest_addoption(pluginmanager: pytest.PytestPluginManager) -> None:
+    """A checkout that is not installed has no entry points: load the plugin by its module's name."""
+    if not pluginmanager.has_plugin("unfold"):
+        pluginmanager.import_plugin("pytest_unfold")

@@ -53,12 +53,10 @@ def input_axis(box: Box, slot: int, shape: tuple[int, ...], axis: int) -> int | 
         place = ndim - (len(operand.core) - operand.before) - (out.before + free - axis)
         return place if place >= operand.before and shape[place] == box.shape[axis] else None
     letter = out.core[axis if axis < out.before else axis - free]
-    first = declared.contract.inputs[0]
-    if (
-        letter not in operand.core
-        or letter not in first.core
-        or any(_mixes(o, letter) for o in declared.contract.inputs)
-    ):
+    first, *others = declared.contract.inputs
+    if letter not in operand.core or letter not in first.core or any(_mixes(o, letter) for o in (first, *others)):
+        return None
+    if not others and letter != "N":  # of one input only the batch is sure to be kept apart: think of tril
         return None
     place = operand.core.index(letter)
     return place if place < operand.before else place + ndim - len(operand.core)

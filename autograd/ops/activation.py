@@ -37,7 +37,7 @@ leaky_relu = elementwise(
 
 def _sigmoid(xp: Any, x: Any) -> Any:
     z = xp.exp(-xp.abs(x))  # at most 1, so that nothing overflows
-    return xp.where(x >= 0, 1.0, z) / (1 + z)
+    return xp.maximum(z, x >= 0) / (1 + z)  # 1 or z above, without a branch
 
 
 sigmoid = elementwise(

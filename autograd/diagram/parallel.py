@@ -54,7 +54,7 @@ def input_axis(box: Box, slot: int, shape: tuple[int, ...], axis: int) -> int | 
         return place if place >= operand.before and shape[place] == box.shape[axis] else None
     letter = out.core[axis if axis < out.before else axis - free]
     first, *others = declared.contract.inputs
-    if letter not in operand.core or letter not in first.core or any(_mixes(o, letter) for o in (first, *others)):
+    if letter not in operand.core or letter not in first.core or any(_mixes(o, letter) for o in (first, *others, out)):
         return None
     if not others and letter != "N":  # of one input only the batch is sure to be kept apart: think of tril
         return None

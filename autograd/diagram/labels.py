@@ -158,7 +158,8 @@ def label(box: Box, with_shape: bool) -> str:
     lines = [title(box) + times]
     if "<SUB>" in lines[0]:
         lines.append('<FONT POINT-SIZE="2">\u00a0</FONT>')  # room for what hangs below the line
-    kind = box.op if box.kind == "module" and not box.label.startswith(box.op) else ""
+    named = box.formula or box.label.startswith(box.op) or box.op in ("constant", "data")
+    kind = box.op if box.kind in ("module", "state") and not named else ""
     if detail := " ".join(part for part in (kind, box.params) if part):
         lines.append(f'<FONT POINT-SIZE="10">{escaped(shortened(detail))}</FONT>')
     facts = (shape(box.shape) if with_shape else "", learned(box) if box.kind != "parameter" else "")

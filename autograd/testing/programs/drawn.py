@@ -30,6 +30,7 @@ LARGEST = 10.0  # larger values are scaled down
 MOST = 600  # elements of a value that is used again
 STEP = 1e-3  # how far around a value an operation must be smooth
 SHARPEST = 0.1  # how much a slope may change over that distance
+GAP = 0.1  # how far the eigenvalues or singular values of a matrix keep from 0 and from each other
 MACHINE = Tensors()
 
 
@@ -190,8 +191,8 @@ class Drawing:
         """The value brought into a domain, of which ``sample`` shows what words mean."""
         x = self.env[name].data
         if isinstance(domain, str):
-            if domain.startswith("index") and not 0 <= x.min() <= x.max() <= sample.max():
-                raise Refused("index out of range")
+            if not _suits(domain, x, sample):
+                raise Refused(f"{name} is not {domain}")
             return name
         low, high = (-math.inf, math.inf) if domain is None else map(float, domain)
         if low + 0.05 < x.min() <= x.max() < high - 0.05:
@@ -388,3 +389,16 @@ class Drawing:
             name = next((n for n in self.inputs if self.env[n].requires_grad), None) or self.input(np.array([0.5]))
             ends = [self.emit("square", name)]
         return Program(dict(self.inputs), tuple(self.statements), tuple(ends))
+
+
+def _suits(word: str, x: np.ndarray, sample: np.ndarray) -> bool:
+    """Whether an array is what a domain's word says: an index in range, a matrix that is far from degenerate."""
+    if word.startswith("index"):
+        return bool(0 <= x.min() <= x.max() <= sample.max())
+    if word == "bool":
+        return True
+    symmetric = word in ("symmetric", "spd")
+    values = np.linalg.eigvalsh((x + x.swapaxes(-1, -2)) / 2) if symmetric else np.linalg.svd(x, compute_uv=False)
+    gaps = np.diff(np.sort(values, -1), axis=-1)
+    smallest = float((np.abs(values) if word != "spd" else values).min())
+    return smallest > GAP and float(gaps.min(initial=1.0)) > GAP

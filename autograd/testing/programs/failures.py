@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .program import Call, Program
 
 FOLDER = Path(".unfold", "failures")
+DEEPEST = 99  # every group open
 SHOWN = 4  # elements of a gradient that a box has room for
 
 
@@ -108,15 +109,17 @@ def save(program: Program, wrong: list[Call], directory: Path) -> Path:
     notes = {n: (a, d) for n, a, d in both_gradients(program)}
     outputs = trace.run(_named(program), *program.tensors())
     full = tape.read(outputs)
+    culprits = {n for call in wrong for n in call.results}
     for box in full.boxes.values():
-        if box.symbol in notes and box.kind != "output":
-            analytic, numeric = notes[box.symbol]
-            agree = np.allclose(analytic, numeric, rtol=1e-4, atol=1e-6)
-            box.label = f"{box.symbol} = {box.op}" if box.op else box.symbol
-            box.params = f"∂ {_numbers(analytic)}" + ("" if agree else f" but differences {_numbers(numeric)}")
+        values = [box.symbol] if box.symbol else [e.label for e in full.edges if e.tail == box.id]
+        known = [n for n in dict.fromkeys(values) if n in notes]
+        if known and box.kind != "output":
+            mark = "✗ " * bool(culprits & set(known))
+            box.label = f"{mark}{', '.join(known)}{f' = {box.op}' if box.op else ''}"
+            box.params = "; ".join(_note(*notes[n]) for n in known)
+            box.symbol = ""
     title = ", ".join(f"wrong: {c.results[0]} = {c.op}" for c in wrong)
-    graph = full.changed(title=title)
-    drawing = Drawing(draw.closed(graph, 99))
+    drawing = Drawing(draw.closed(full.changed(title=title), DEEPEST))
     path = directory / "program.svg"
     try:
         drawing.save(path)
@@ -128,6 +131,11 @@ def save(program: Program, wrong: list[Call], directory: Path) -> Path:
 
 def _named(program: Program) -> Any:
     return lambda *inputs: program.run(inputs, Named())
+
+
+def _note(analytic: np.ndarray, numeric: np.ndarray) -> str:
+    agree = np.allclose(analytic, numeric, rtol=1e-4, atol=1e-6)
+    return f"∂ {_numbers(analytic)}" + ("" if agree else f" but differences {_numbers(numeric)}")
 
 
 def _numbers(values: np.ndarray) -> str:

@@ -19,8 +19,6 @@ from . import numeric
 if TYPE_CHECKING:
     from .program import Call
 
-RANDOM = "random numbers"  # what a statement changes that draws some
-
 
 def find(op: str) -> Any:
     """Return the declaration of an operation; None for ``detach``, which is none.
@@ -91,7 +89,7 @@ class Tensors(Machine):
     def call(self, call: Call, args: Sequence[Any]) -> Any:
         """Call the operation by its declaration."""
         op = find(call.op)
-        return op.call(tuple(args), **call.params) if op.contract.variadic else op.call(*args, **call.params)
+        return op.call(tuple(args), **call.settings) if op.contract.variadic else op.call(*args, **call.settings)
 
     def write(self, target: Any, index: Any, value: Any) -> Any:
         """Write in place."""
@@ -128,7 +126,7 @@ class Arrays(Machine):
 
     def call(self, call: Call, args: Sequence[Any]) -> Any:
         """Call NumPy's function for the operation."""
-        return numeric.evaluate(find(call.op), args, call.params)
+        return numeric.evaluate(find(call.op), args, call.settings)
 
     def write(self, target: Any, index: Any, value: Any) -> Any:
         """Return a changed copy: other views of a recorded value keep it."""

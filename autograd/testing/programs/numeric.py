@@ -105,6 +105,7 @@ TABLE: dict[str, Callable[..., Any]] = {
     "log_sigmoid": lambda x: -np.log(1 + np.exp(-x)),
     "log_softmax": lambda x, axis: np.log(_softmax(x, axis)),
     "logsumexp": lambda x, axis, keepdims: np.log(np.exp(x).sum(axis, keepdims=keepdims)),
+    "masked": np.multiply,
     "mish": lambda x: x * np.tanh(np.log(1 + np.exp(x))),
     "norm": lambda x, axis, keepdims: np.sqrt((x * x).sum(axis, keepdims=keepdims)),
     "pad": lambda x, width, value: np.pad(x, width, constant_values=value),

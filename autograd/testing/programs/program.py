@@ -15,8 +15,8 @@ import numpy as np
 
 from ...core.sweep import gradients
 from ...core.tensor import Tensor
-from ...random import manual_seed
-from .machines import RANDOM, Arrays, Machine, Tensors, find
+from ...random import Generator
+from .machines import Arrays, Machine, Tensors, find
 
 Env = dict[Any, Any]
 Argument = str | float | None  # the name of a value, a number, or an input left out
@@ -58,9 +58,10 @@ class Call(Statement):
         return self.results
 
     @property
-    def changes(self) -> tuple[str, ...]:  # type: ignore[override]
-        """The generator, if the operation draws random numbers: such statements keep their order."""
-        return (RANDOM,) if "generator" in getattr(find(self.op), "params", ()) else ()
+    def settings(self) -> dict[str, Any]:
+        """The parameters; an operation that draws random numbers draws the same ones whenever it is called."""
+        is_random = "generator" in getattr(find(self.op), "params", ())
+        return {**self.params, **({"generator": Generator(0)} if is_random else {})}
 
     def of(self, args: Sequence[Any], machine: Machine, step: int | None = None) -> tuple[Any, ...]:
         """Return its results for these arguments, always as a tuple."""
@@ -80,7 +81,7 @@ class Call(Statement):
         op = find(self.op)
         args = ", ".join(str(a) for a in self.args)
         args = f"[{args}]" if op.contract.variadic else args
-        params = [f"{n}={written(v)}" for n, v in self.params.items()]
+        params = [f"{n}={written(v)}" for n, v in self.settings.items()]
         results = ", ".join(self.results) + ("," if len(self.results) == 1 and op.contract.several_outputs else "")
         return [f"{results} = {called(self.op)}({', '.join([args, *params])})"]
 
@@ -249,8 +250,7 @@ def called(op: str) -> str:
     import autograd
 
     declared = find(op)
-    public = getattr(autograd, op, None)
-    if getattr(public, "op", None) is declared:
+    if getattr(autograd, op, None) is declared.call:
         return f"autograd.{op}"
     return f"autograd.{'registry' if op in autograd.registry else 'composites'}[{op!r}].call"
 
@@ -263,6 +263,8 @@ def written(value: Any, inside: bool = False) -> str:
     if isinstance(value, slice) and inside:
         start, stop, step = ("" if n is None else str(n) for n in (value.start, value.stop, value.step))
         return f"{start}:{stop}" + (f":{step}" if step else "")
+    if isinstance(value, Generator):
+        return "autograd.Generator(0)"
     return "..." if value is ... else f"{value!r}"
 
 
@@ -298,7 +300,6 @@ class Program:
         if machine is None:
             machine = Tensors() if any(isinstance(x, Tensor) for x in given) else Arrays()
         env: Env = {n: machine.define(n, x) for n, x in zip(self.inputs, given, strict=True)}
-        manual_seed(0)
         execute(self.statements, env, machine)
         return env
 
@@ -352,8 +353,6 @@ class Program:
     def source(self) -> str:
         """Return Python source that computes ``outputs`` from its inputs."""
         head = ["import numpy", "import autograd", ""]
-        if any(RANDOM in s.changes for s in self.statements):
-            head.append("autograd.manual_seed(0)")
         for n, x in self.inputs.items():
             data = f"numpy.array({x.tolist()!r}{'' if x.dtype.kind in 'bf' else ', dtype=' + repr(x.dtype.name)})"
             head.append(f"{n} = autograd.tensor({data}{', requires_grad=True' * (x.dtype.kind == 'f')})")
@@ -386,10 +385,10 @@ class Program:
         outside = [n for s in body for n in s.changes if n not in own]
         late = {n for s in rest for n in s.changes} & {n for s in body for n in (*s.reads, *s.gives)}
         results = tuple(n for s in body for n in s.gives if n in used)
-        if not results or late - {RANDOM} or set(outside) - {RANDOM}:
+        if not results or late or outside:
             return self
-        read = [n for n in Block(body, ()).reads]
-        part = Checkpoint(body, results, tuple(read[: len(read) // 2 + 1]))
+        read = Block(body, ()).reads
+        part = Checkpoint(body, results, read[: len(read) // 2 + 1])
         return replace(self, statements=(*self.statements[:start], part, *rest))
 
     def calls(self) -> Iterator[Call]:

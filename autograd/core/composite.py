@@ -43,6 +43,8 @@ class Composite(Op):
             )
         self.params = {n: p.default for n, p in self.signature.parameters.items() if n not in self.inputs}
         self.saved_names = (*self.inputs, "residuals")
+        broadcast = sum("..." in (o.dims or ()) for o in self.contract.inputs) > 1
+        self.demands = self.contract.has_letters or broadcast  # of its inputs' shapes
         self.plans: dict[Any, Any] = {}
         self.checked: set[Any] = set()
         self.call: Callable[..., Any] = definition
@@ -152,7 +154,7 @@ def composite(
                 given = zip(declared.inputs, args, strict=False)  # None is an input left out
                 args = (*[x if x is None else operand(declared.name, n, x) for n, x in given], *args[count:])
             served = kernels.offered(declared.name) and any([isinstance(a, Tensor) for a in args])
-            if served or declared.contract.has_letters:
+            if served or declared.demands:
                 bound = declared.signature.bind(*args, **kwargs)
                 bound.apply_defaults()
                 declared.check(bound.arguments)

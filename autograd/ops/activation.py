@@ -14,7 +14,7 @@ import math
 from typing import Any
 
 from ..core.composite import composite
-from ..core.primitive import elementwise
+from ..core.primitive import elementwise, primitive
 from ..errors import DomainError
 from .arithmetic import clip, maximum, where
 from .exponential import erf, exp, tanh
@@ -27,9 +27,9 @@ relu6 = elementwise(
     "relu6", "x", forward=lambda xp, x: xp.clip(x, 0, 6), deriv={"x": lambda x: (x > 0) & (x < 6)}, kinks={"x": (0, 6)},
     doc="min(max(x, 0), 6); derivative 0 at 0 and 6.",
 )  # fmt: skip
-leaky_relu = elementwise(
-    "leaky_relu", "x", forward=lambda xp, x, negative_slope: xp.where(x > 0, x, x * negative_slope),
-    deriv={"x": lambda x, negative_slope: where(x > 0, 1.0, negative_slope)},
+leaky_relu = primitive(
+    "leaky_relu", "x: ... -> ...", forward=lambda xp, x, negative_slope: xp.where(x > 0, x, x * negative_slope),
+    vjp={"x": lambda g, x, negative_slope: where(x > 0, g, g * negative_slope)},
     params={"negative_slope": 0.01}, kinks={"x": (0,)}, cases=({}, {"negative_slope": 0.3}),
     doc="x for x > 0, otherwise negative_slope·x.", source="Maas et al., Rectifier nonlinearities, ICML 2013",
 )  # fmt: skip

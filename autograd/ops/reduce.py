@@ -126,7 +126,7 @@ def _prod_rule(g: Any, x: Any, axis: Any) -> Any:
 
 eye_like = primitive(
     "eye_like",
-    "x: ... N",
+    "x: ... N -> N N",
     forward=lambda xp, x: xp.eye(x.shape[-1], dtype=bool),
     doc="The identity matrix, as a mask, of the last axis' size.",
 )
@@ -161,7 +161,7 @@ def _cumprod_rule(g: Any, x: Any, axis: Any) -> Any:
 
 upper_like = primitive(
     "upper_like",
-    "x: ... N N",
+    "x: ... N N -> N N",
     forward=lambda xp, x: xp.tri(x.shape[-1], dtype=bool).T,
     doc="The upper triangle with the diagonal, as a mask.",
 )

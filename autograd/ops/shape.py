@@ -80,12 +80,12 @@ roll = primitive(
     doc="The elements shifted along the axes; what leaves at one end enters at the other.",
 )  # fmt: skip
 tril = primitive(
-    "tril", "x: ... M N", forward="tril", params={"k": 0}, vjp={"x": lambda g, k: tril(g, k)}, linear_in=("x",),
-    cases=({}, {"k": -1}), doc="The lower triangle: 0 above the k-th diagonal.",
+    "tril", "x: ... M N -> ... M N", forward="tril", params={"k": 0}, vjp={"x": lambda g, k: tril(g, k)},
+    linear_in=("x",), cases=({}, {"k": -1}), doc="The lower triangle: 0 above the k-th diagonal.",
 )  # fmt: skip
 triu = primitive(
-    "triu", "x: ... M N", forward="triu", params={"k": 0}, vjp={"x": lambda g, k: triu(g, k)}, linear_in=("x",),
-    cases=({}, {"k": 1}), doc="The upper triangle: 0 below the k-th diagonal.",
+    "triu", "x: ... M N -> ... M N", forward="triu", params={"k": 0}, vjp={"x": lambda g, k: triu(g, k)},
+    linear_in=("x",), cases=({}, {"k": 1}), doc="The upper triangle: 0 below the k-th diagonal.",
 )  # fmt: skip
 cast = primitive(
     "cast", "x", forward=lambda x, dtype: x.astype(dtype), params={"dtype": REQUIRED}, vjp={"x": lambda g: g},

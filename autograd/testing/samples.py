@@ -10,7 +10,7 @@ import inspect
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from ..errors import AutogradError
 Shape = tuple[int, ...]
 MARGIN = 0.06  # how far values keep from kinks and from each other's
 LARGEST = 4
+MULTIPLES = "multiples of "
 WORDS = ("bool", "index", "symmetric", "spd", "nonsingular", "full rank")
 
 
@@ -119,6 +120,36 @@ def strategy(op: Any, dtype: Any = "float64") -> Any:
     return samples()
 
 
+def on_kinks(sample: Sample, rng: np.random.Generator) -> Sample:
+    """Return the sample with most values put exactly on declared kinks: at their points, or equal to each other.
+
+    >>> from autograd import relu
+    >>> sample = draw(relu.op, np.random.default_rng(0), {"x": (100,)})
+    >>> bool(50 < (on_kinks(sample, np.random.default_rng(0)).inputs[0] == 0).sum() < 100)
+    True
+    """
+    op, inputs = sample.op, list(sample.inputs)
+    names = [o.name for o in op.contract.inputs]
+    params = {**op.params, **sample.params}
+    for name, kink in op.kinks.items():
+        k = names.index(name)
+        x = inputs[k]
+        if ties(kink):
+            tied = range(len(inputs)) if "=" in str(kink) else [k]
+            for i in tied:
+                inputs[i] = rng.integers(-1, 2, np.shape(inputs[i])).astype(x.dtype)
+        elif str(kink).startswith(MULTIPLES):
+            other = names.index(str(kink).removeprefix(MULTIPLES).strip())
+            unit = np.ravel(inputs[other])[0]
+            inputs[other] = np.full_like(inputs[other], unit)
+            inputs[k] = unit * rng.integers(1, 3, x.shape)
+        else:
+            points = kink_values(op, name, kink, params)
+            if points:
+                inputs[k] = np.where(rng.random(x.shape) < 0.7, rng.choice(points, x.shape), x)
+    return replace(sample, inputs=tuple(inputs))
+
+
 # --- sizes ------------------------------------------------------------------------------------------------------------
 
 
@@ -172,6 +203,9 @@ def _shapes(
         a, b = (sizes[n] if n in sizes else int(known.get(n, n if n and n.isdigit() else 1)) for n in (left, right))
         return a // b if sign == "/" else a * b if sign == "*" else a
 
+    with_dots = [o.name for o in op.contract.inputs if "..." in (o.dims or ())]
+    full = with_dots[pick(0, len(with_dots) - 1)] if with_dots else ""  # one input has all of the axes
+
     def shape(operand: Any) -> Shape:
         if operand.dims is None:
             return loose
@@ -179,11 +213,11 @@ def _shapes(
         for dim in operand.dims:
             if dim != "...":
                 axes.append(size(dim))
-            elif trailing:
+            elif trailing or operand.name == full:
                 axes += batch
             else:  # a part of the axes, some of them 1: it broadcasts
                 own = batch[pick(0, len(batch)) :]
-                axes += [1 if pick(0, 3) == 0 else n for n in own]
+                axes += [1 if pick(0, 3) == 3 else n for n in own]
         return tuple(axes)
 
     first = op.contract.inputs[0]
@@ -231,7 +265,7 @@ def kink_values(op: Any, name: str, kink: Any, params: Mapping[str, Any]) -> lis
 
 
 def numbers(shape: Shape, domain: Any, kinks: Sequence[float], rng: np.random.Generator) -> np.ndarray:
-    """Values between −2 and 2, or inside the interval ``domain``, that keep away from ``kinks``."""
+    """Values between −3 and 3, or inside the interval ``domain``, that keep away from ``kinks``."""
     low, high = (-math.inf, math.inf) if domain is None else map(float, domain)
     if math.isfinite(low) and math.isfinite(high):
         x = low + (high - low) * rng.uniform(0.1, 0.9, shape)
@@ -240,7 +274,7 @@ def numbers(shape: Shape, domain: Any, kinks: Sequence[float], rng: np.random.Ge
     elif math.isfinite(high):
         x = high - rng.uniform(0.2, 2.5, shape)
     else:
-        x = rng.uniform(-2.0, 2.0, shape)
+        x = rng.uniform(-3.0, 3.0, shape)
     x = np.asarray(x)
     for kink in sorted(kinks):
         near = np.abs(x - kink) < MARGIN

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 SOURCE = "W. J. Cody, Rational Chebyshev approximations for the error function, Math. Comp. 23 (1969)"
@@ -60,6 +61,17 @@ def _finite(xp: Any, x: Any) -> tuple[Any, Any]:
     return x, xp.clip(xp.abs(x), None, 30.0)  # erfc is 0 in every type beyond
 
 
+def _at_least_single(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """The function, of float16 computed in float32: the polynomials would overflow."""
+
+    @functools.wraps(function)
+    def wide(xp: Any, x: Any) -> Any:
+        return function(xp, x.astype("float32")).astype(x.dtype) if x.dtype == "float16" else function(xp, x)
+
+    return wide
+
+
+@_at_least_single
 def erf(xp: Any, x: Any) -> Any:
     """erf(x) = 2/√π ∫₀ˣ e^(−t²) dt, to a few units in the last place."""
     x, y = _finite(xp, x)
@@ -71,6 +83,7 @@ def erf(xp: Any, x: Any) -> Any:
     )
 
 
+@_at_least_single
 def erfc(xp: Any, x: Any) -> Any:
     """erfc(x) = 1 − erf(x), without cancellation for large x."""
     x, y = _finite(xp, x)

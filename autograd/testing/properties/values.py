@@ -1,0 +1,372 @@
+"""What holds for the result of every operation: shapes, types, batches, kernels, devices, wrong arguments."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ... import backend, kernels
+from ...backend.strict import count_transfers
+from ...config import use_kernels
+from ...core.primitive import Primitive
+from ...core.sweep import gradients
+from ...core.tensor import Tensor
+from ...errors import DeviceError, DTypeError, ShapeError
+from .declared import Example, holds, noise, outputs, words_of
+
+
+@holds()
+def declaration_is_enough(e: Example) -> None:
+    """There are words for a reader, valid arguments, and a test for every gradient rule."""
+    op = e.op
+    assert words_of(op).strip() and op.label, "it has no doc or no label → give doc="
+    written = op.call.__doc__ or ""
+    assert op.contract.text in written and op.source in written, "help() says less than the declaration"
+    try:
+        found = outputs(e.f(*[Tensor(x) for x in e.points]))
+    except Exception as error:
+        raise AssertionError(
+            f"it refuses what its declaration allows, {error} → name a domain or sizes in cases"
+        ) from error
+    for out in found:
+        assert isinstance(out, Tensor), f"it returns a {type(out).__name__}, not a tensor"
+        assert not out.requires_grad, "the result of constants requires a gradient"
+    if isinstance(op, Primitive) and not op.contract.variadic:
+        left_out = set(op.rules) - {op.contract.inputs[i].name for i in e.moving}
+        assert not left_out, f"the rules of {sorted(left_out)} are never tested: no floating numbers are drawn for them"
+
+
+@holds()
+def result_follows_the_contract(e: Example) -> None:
+    """The result has the declared shape, and float32 stays float32."""
+    for dtype in ("float64", "float32"):
+        narrow = e.cast(dtype)
+        found = outputs(narrow.f(*[Tensor(x) for x in narrow.points]))
+        for out, operand in zip(found, e.op.contract.outputs, strict=False):
+            expected = expected_shape(e, operand)
+            assert fits(out.shape, expected), f"the result has shape {out.shape} where the contract says {expected}"
+
+
+def expected_shape(e: Example, operand: Any) -> list[Any] | None:
+    """The output's axes; None for a size that the inputs do not fix, None at all if the contract says nothing."""
+    contract, params = e.op.contract, {**e.op.params, **e.sample.params}
+    if operand.dims is None or contract.variadic:
+        return None
+    sizes = {**params, **contract.check(e.op.name, e.shapes, params)}
+    batches = [o.free_axes(s) for o, s in zip(contract.inputs, e.shapes, strict=True) if s and "..." in (o.dims or ())]
+    expected: list[Any] = []
+    for dim in operand.dims:
+        factors: list[Any] = [int(n) if n.isdigit() else sizes.get(n) for n in re.split(r"[*/]", dim)]
+        whole = all(isinstance(n, int) for n in factors)
+        if dim == "...":
+            expected += np.broadcast_shapes(*batches)
+        else:
+            expected.append(None if not whole else factors[0] // factors[1] if "/" in dim else math.prod(factors))
+    return expected
+
+
+def fits(shape: tuple[int, ...], expected: list[Any] | None) -> bool:
+    """Whether a shape is the expected one, where anything is expected."""
+    return expected is None or (
+        len(shape) == len(expected) and all(e in (None, n) for n, e in zip(shape, expected, strict=True))
+    )
+
+
+NARROW = ("float32", "float16")
+
+
+@holds(lambda e: "dtype" not in e.op.params, "no parameter dtype")
+def floating_type_is_kept(e: Example) -> None:
+    """float32 and float16 stay what they are, in results and in what the rules return, or are refused in words."""
+    for dtype in NARROW:
+        narrow = e.cast(dtype)
+        with np.errstate(all="ignore"):  # float16 ends at 65504
+            try:
+                results = outputs(narrow.f(*[Tensor(x) for x in narrow.points]))
+                xs, out = narrow.run()
+                found = gradients(out, xs, list(map(Tensor, noise(out))), retain_graph=True) if out else []
+            except DTypeError:
+                continue
+            types = {"results": [o.dtype.name for o in results], "gradients": [g.dtype.name for g in found]}
+            types["rules"] = rule_types(out)
+        for what, names in types.items():
+            wide = {t for t in names if t.startswith("float")} - {dtype}
+            assert not wide, f"{what} of {dtype} are {', '.join(wide)} → let Python numbers take the arrays' type"
+
+
+@holds(lambda e: "dtype" not in e.op.params, "no parameter dtype", draws=2)
+def narrow_types_are_accurate(e: Example) -> None:
+    """Results and gradients in float32 and float16 are those of float64 but for what rounding the inputs does."""
+    for dtype in NARROW:
+        narrow = e.cast(dtype)
+        wide = narrow.cast("float64")
+        try:
+            found = _numbers(narrow)
+        except DTypeError:
+            continue
+        type_, rng, results = np.finfo(dtype), np.random.default_rng(0), len(e.op.contract.outputs) or 1
+        eps, expected = float(type_.eps), _numbers(wide)
+        if max([float(np.max(np.abs(b), initial=0.0)) for b in expected], default=0.0) > float(type_.max) / 8:
+            continue  # it may overflow
+        nudged = [_numbers(_nudge(wide, 4 * eps, rng)) for _ in range(3)]
+        for k, (a, b) in enumerate(zip(found, expected, strict=True)):
+            moved = max(float(np.max(np.abs(n[k] - b), initial=0.0)) for n in nudged)
+            largest = float(np.max(np.abs(b), initial=0.0 if k < results else 1.0))  # gradients may cancel
+            allowed = 8 * moved + 16 * eps * max([1, *map(np.size, e.points)]) * largest
+            off = float(np.max(np.abs(a - b), initial=0.0))
+            assert off <= allowed, f"{dtype} is off by {off:.2g} where rounding explains {allowed:.2g}"
+
+
+def _numbers(e: Example) -> list[np.ndarray]:
+    """The floating results and gradients at an example, in float64."""
+    with np.errstate(all="ignore"):
+        found = [o.numpy() for o in outputs(e.f(*[Tensor(x) for x in e.points])) if o.dtype.kind == "f"]
+        out = e.run()[1] if e.moving else []
+        us = [np.round(8 * u) / 8 for u in noise([np.empty(o.shape) for o in out])]  # the same numbers in every type
+        found += e.pull([u.astype(o.dtype) for u, o in zip(us, out, strict=True)])
+    return [np.asarray(x, np.float64) for x in found]
+
+
+def _nudge(e: Example, by: float, rng: np.random.Generator) -> Example:
+    """The example with every floating number changed a little, as rounding does."""
+    near = [None if x is None else x * (1 + by * rng.uniform(-1, 1, x.shape)) for x in e.sample.inputs]
+    return e.change(n if i in e.sample.differentiable else x for i, (x, n) in enumerate(zip(e.sample.inputs, near)))
+
+
+def rule_types(out: list[Tensor]) -> list[str]:
+    """What the rules of the operation return before the sweep converts it to the input's type."""
+    node = out[0].node if out else None
+    if node is None or not isinstance(node.op, Primitive) or len(out) > 1:
+        return []
+    g = Tensor(noise(out)[0]).data
+    return [x.dtype.name for x in node.op.pull(g, node.parents, node.saved, node.params) if x is not None]
+
+
+@holds(lambda e: isinstance(e.op, Primitive), "a primitive: a composite may ask for tensors")
+def arrays_give_arrays(e: Example) -> None:
+    """Of arrays the operation returns the same numbers as arrays."""
+    raw = outputs(e.of(list(e.sample.inputs))(*e.points))
+    for found, tensor in zip(raw, outputs(e.f(*[Tensor(x) for x in e.points])), strict=True):
+        assert isinstance(found, (np.ndarray, np.generic)), f"arrays give a {type(found).__name__}"
+        np.testing.assert_array_equal(found, tensor.numpy(), "arrays give other numbers than tensors")
+
+
+@holds()
+def wrong_shapes_are_explained(e: Example) -> None:
+    """A shape that breaks the contract raises its error, which begins with the operation's name."""
+    plain = replace(e.sample, symmetric=())  # what makes an input symmetric would stumble first
+    for i, shape in wrong_shapes(e):
+        inputs = [None if x is None else Tensor(x) for x in e.sample.inputs]
+        inputs[i] = Tensor(np.ones(shape, inputs[i].dtype))  # type: ignore[union-attr]
+        said = ""
+        try:
+            plain.bind(e.op.call)(*inputs)
+        except ShapeError as error:
+            said = str(error)
+        name = e.op.contract.inputs[i].name
+        assert said.startswith(f"{e.op.name}: "), f"{name} of shape {shape} is not refused with a ShapeError: {said!r}"
+
+
+def wrong_shapes(e: Example) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """One input's shape at a time, bent so that it breaks the contract: an axis missing, a letter of two sizes."""
+    contract = e.op.contract
+    if contract.variadic:
+        return
+    given = [(i, o, s) for i, (o, s) in enumerate(zip(contract.inputs, e.shapes, strict=True)) if s is not None]
+    letters = [d for o in contract.inputs for d in o.core]
+    for i, o, shape in given:
+        if o.rank_is_fixed:
+            yield i, (*shape, 2)
+        if o.core:
+            yield i, shape[: len(o.core) - 1]
+        for k, dim in enumerate(o.core):
+            if dim.isdigit() or letters.count(dim) > 1:
+                at = k if k < o.before or o.rank_is_fixed else len(shape) - len(o.core) + k
+                yield i, (*shape[:at], shape[at] + 1, *shape[at + 1 :])
+    leading = [(i, o.free_axes(s), o.named_axes(s)) for i, o, s in given if o.dims and o.dims[0] == "..."]
+    for (i, _, core), (_, batch, _) in itertools.permutations(leading, 2):
+        if batch and batch[-1] > 1:
+            yield i, (batch[-1] + 1, *core)
+
+
+# --- batches ----------------------------------------------------------------------------------------------------------
+
+
+def batches(e: Example) -> Iterator[tuple[list[int | None], int]]:
+    """The axes along which the contract makes members independent: one of each input or None, and one of the outputs.
+
+    They are those that a leading ``...`` stands for in all inputs and outputs that have one, and N, the letter of the
+    batch, where it stands first.
+    """
+    contract, shapes = e.op.contract, e.shapes
+    declared = contract.outputs or contract.inputs[:1]  # nothing said: the result begins as the first input does
+    if contract.variadic or any(o.dims is None for o in (*contract.inputs, *declared)):
+        return
+    given = list(zip(contract.inputs, shapes, strict=True))
+    free = [() if s is None or "..." not in o.dims else o.free_axes(s) for o, s in given]
+    spread = max(map(len, free))
+    leading = all(o.dims[0] == "..." for o in contract.inputs if "..." in o.dims)
+    for back in range(1, spread + 1) if leading and all(o.dims[:1] == ("...",) for o in declared) else ():
+        size = max(axes[-back] for axes in free if len(axes) >= back)
+        if size > 1:
+            yield (
+                [len(axes) - back if len(axes) >= back and axes[-back] == size else None for axes in free],
+                spread - back,
+            )
+    places = {(o.core.index("N"), o.dims[0]) for o in (*contract.inputs, *declared) if "N" in _letters(o)}
+    if places == {(0, "N")} and all("N" in o.dims for o in declared):
+        yield [0 if "N" in o.dims else None for o in contract.inputs], 0
+
+
+def _letters(operand: Any) -> set[str]:
+    return set(re.findall(r"[A-Za-z]\w*", " ".join(operand.core)))
+
+
+@holds(lambda e: any(batches(e)), "a leading ... or a leading N in the contract", draws=4)
+def batch_equals_its_members(e: Example) -> None:
+    """Every member of a batch alone gives its part of the result and of the gradients; shared inputs' add up."""
+    for axes, end in batches(e):
+        us = noise(e.run()[1])
+        whole, total = outputs(e.f(*[Tensor(x) for x in e.points])), e.pull(us)
+        count = next(s[a] for s, a in zip(e.shapes, axes, strict=True) if s is not None and a is not None)
+        parts, shares = [], []
+        for i in range(count):
+            alone = e.change(_member(x, a, i) for x, a in zip(e.sample.inputs, axes, strict=True))
+            parts.append(outputs(alone.f(*[Tensor(x) for x in alone.points])))
+            shares.append(alone.pull([_member(u, end, i) for u in us]))
+        hint = "members of a batch influence one another → name an axis that mixes otherwise than N or ..."
+        for out, part in zip(whole, zip(*parts, strict=True), strict=True):
+            close(np.concatenate([p.numpy() for p in part], end), out.numpy(), hint)
+        for g, share, k in zip(total, zip(*shares, strict=True), e.moving, strict=True):
+            at_x = axes[k]
+            close(sum(share) if at_x is None else np.concatenate(share, at_x), g, hint)
+
+
+def _member(x: Any, axis: int | None, i: int) -> Any:
+    return x if axis is None or x is None else x[(slice(None),) * axis + (slice(i, i + 1),)]
+
+
+def close(found: Any, expected: Any, otherwise: str, rounding: float = 1e-12) -> None:
+    """Raise unless two arrays agree but for rounding."""
+    assert np.shape(found) == np.shape(expected), f"{otherwise}: {np.shape(found)} instead of {np.shape(expected)}"
+    size = max(1.0, float(np.max(np.abs(expected), initial=0.0)))
+    np.testing.assert_allclose(found, expected, rtol=rounding, atol=rounding * size, err_msg=otherwise)
+
+
+# --- kernels, repetition, devices -------------------------------------------------------------------------------------
+
+
+@holds(lambda e: kernels.offers(e.op.name, np.ndarray), "a kernel", draws=2)
+def kernels_equal_the_reference(e: Example) -> None:
+    """Every kernel that offers itself for these arguments gives what the readable definition gives."""
+    for offer, dtype in itertools.product(kernels.offers(e.op.name, np.ndarray), ("float64", "float32")):
+        narrow = e.cast(dtype)
+        rounding = 1e-10 if dtype == "float64" else 1e-4
+        check = _primitive_kernel if isinstance(e.op, Primitive) else _composite_kernel
+        check(narrow, offer, rounding)
+
+
+def _primitive_kernel(e: Example, offer: Any, rounding: float) -> None:
+    op, inputs = e.op, e.sample.inputs
+    arrays = (tuple(inputs),) if op.contract.variadic else inputs
+    values = tuple({**op.params, **e.sample.params}.values())
+    values = tuple(op.prepare(*arrays, *values)) if op.prepare else values
+    spec = kernels.Spec(tuple(e.shapes), tuple(x.dtype for x in inputs), dict(zip(op.params, values, strict=True)))
+    if (run := offer.plan(spec)) is not None:
+        expected = outputs(op.reference(np.ndarray)(*arrays, *values))
+        for k, r in zip(outputs(run(*arrays, *values)), expected, strict=True):
+            close(k, r, f"kernel {offer.name!r} gives another result than the reference", rounding)
+
+
+def _composite_kernel(e: Example, offer: Any, rounding: float) -> None:
+    op, inputs = e.op, e.sample.inputs
+    params = {**op.params, **e.sample.params}
+    spec = kernels.Spec(tuple(e.shapes), tuple(None if x is None else x.dtype for x in inputs), params)
+    kernel = offer.plan(spec)
+    if kernel is None:
+        return
+    hint = f"kernel {offer.name!r} gives another %s than the definition"
+    out, residuals = kernel.forward(*inputs, *params.values())
+    with use_kernels(False):
+        _, defined = e.run()
+        us = noise(defined)
+        expected = e.pull(us)
+    for made, out_of in zip(outputs(out), defined, strict=True):
+        close(made, out_of.detach().numpy(), hint % "result", rounding)
+    g = tuple(us) if isinstance(out, tuple) else us[0]
+    for chosen in (e.moving, *[(i,) for i in e.moving]):  # all gradients at once, and each alone
+        wanted = [i in chosen for i in range(len(inputs))]
+        found = kernel.backward(g, wanted, inputs, residuals, *params.values())
+        for i, r in zip(e.moving, expected, strict=True):
+            if i in chosen:
+                close(found[i], r, hint % f"gradient of {op.inputs[i]}", rounding)
+
+
+@holds(draws=2)
+def twice_the_same(e: Example) -> None:
+    """Results and gradients are the same bit for bit when they are computed again."""
+    first, second = (outputs(e.f(*[Tensor(x) for x in e.points])) for _ in range(2))
+    for a, b in zip(first, second, strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy(), "a second call gives another result")
+    us = noise(e.run()[1]) if e.moving else []
+    if us:
+        for g, h in zip(e.pull(us), e.pull(us), strict=True):
+            np.testing.assert_array_equal(g, h, "a second sweep gives other gradients")
+
+
+@holds(lambda e: "device" not in e.op.params, "no parameter device")
+def same_on_every_device(e: Example) -> None:
+    """The strict device, and a GPU where there is one, give the same results and gradients without transfers."""
+    for device in ("strict", "cuda"):
+        try:
+            home = backend.by_name(device)
+            there = _on(home, device, e)
+        except DeviceError:
+            continue
+        rest = [None if x is None else Tensor(x) for x in there.sample.inputs]
+        xs = [Tensor(x, requires_grad=True) for x in there.points]
+        mine, recorded = e.run()
+        us = noise(recorded)
+        cotangents = [Tensor(home.from_host(u, device)) for u in us]
+        with count_transfers() as counted:
+            out = outputs(there.of(rest)(*xs))
+            found = [o for o in out if o.requires_grad]
+            dx = gradients(found, xs, cotangents, create_graph=True, allow_unused=True) if found else []
+        looks = sum(str(d).startswith("index") for d in e.op.domain.values())  # whether an index is in range
+        params = {**e.op.params, **e.sample.params}
+        sends = 2 if "generator" in params else 0  # random numbers are drawn on the host, on every device alike
+        sends += sum(isinstance(p, tuple) for p in params.values())  # such as lengths
+        assert counted.to_host <= looks and counted.to_device <= sends, f"on {device} numbers are moved: {counted}"
+        assert {o.device for o in out} <= {device, f"{device}:0"}, f"the result on {device} is on {out[0].device}"
+        for o, h in zip(out, outputs(e.f(*[Tensor(x) for x in e.points])), strict=True):
+            _same(o, h, f"the result on {device} is another")
+        expected = gradients(recorded, mine, [Tensor(u) for u in us], allow_unused=True) if recorded else []
+        for g, h in zip(dx, expected, strict=True):
+            assert (g is None) == (h is None), f"a gradient is missing on {device}"
+            if g is not None:
+                _same(g, h, f"a gradient on {device} is another")
+
+
+def _on(home: Any, device: str, e: Example) -> Example:
+    """The example with its arrays, and the lists in its parameters, on another device."""
+
+    def move(value: Any) -> Any:
+        if isinstance(value, list):
+            return home.from_host(np.asarray(value), device)
+        return tuple(map(move, value)) if isinstance(value, tuple) else value
+
+    inputs = tuple(None if x is None else home.from_host(x, device) for x in e.sample.inputs)
+    params = {n: move(p) for n, p in e.sample.params.items()}
+    return replace(e, sample=replace(e.sample, inputs=inputs, params=params))
+
+
+def _same(found: Tensor, expected: Tensor, otherwise: str) -> None:
+    host = backend.of(found.data).to_host(found.data)
+    assert host.dtype == expected.dtype, f"{otherwise}: {host.dtype} instead of {expected.dtype}"
+    close(host, expected.detach().numpy(), otherwise)

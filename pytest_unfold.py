@@ -22,10 +22,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)  # before Hypothesis loads the profile, after conftest files registered their own
 def pytest_configure(config: pytest.Config) -> None:
     """Register the profiles, and what listens to the checks, if they are wanted."""
-    wanted = config.getoption("--hypothesis-profile", None) in PROFILES
-    if wanted or config.getoption("--gradients"):
+    if config.getoption("--hypothesis-profile", None) in PROFILES:
+        from autograd.testing import profiles
+
+        profiles.register()
+    if config.getoption("--gradients"):
         from autograd.testing import plugin
 
-        plugin.register_profiles()
-        if config.getoption("--gradients"):
-            config.pluginmanager.register(plugin.Gradients(), "unfold-gradients")
+        config.pluginmanager.register(plugin.Gradients(), "unfold-gradients")

@@ -22,8 +22,8 @@ COARSE = _halved(8)
 class Drawn:
     """The methods of ``numpy.random.Generator`` that samples are made with; simple numbers come of simple draws.
 
-    A number is two bytes: the first counts through 1/2, 1/4, 3/4 …, the second adds a little, so that as the bytes
-    shrink to 0 a number between −2 and 2 turns from −1.2421875 into −1.25, −1, 0.
+    A number is two bytes: the second counts through 1/2, 1/4, 3/4 …, the first adds a little and shrinks first. So a
+    number between −2 and 2 turns from −1.2421 into −1.25, −1, 0, and passes over those that are merely close to 0.
 
     Args:
         draw: draws from a Hypothesis strategy, as the argument of a composite strategy does.
@@ -46,7 +46,7 @@ class Drawn:
     def random(self, size: Any = ()) -> np.ndarray:
         """Numbers in (0, 1), simplest 1/2."""
         pairs = self._pairs(size)
-        return np.asarray(COARSE[pairs[..., 0]] + pairs[..., 1] * 2.0**-17)
+        return np.asarray(COARSE[pairs[..., 1]] + pairs[..., 0] * 2.0**-17)
 
     def uniform(self, low: float, high: float, size: Any = ()) -> np.ndarray:
         """Numbers in (low, high), simplest halfway."""
@@ -55,7 +55,7 @@ class Drawn:
     def integers(self, low: int, high: int, size: Any = ()) -> np.ndarray:
         """Whole numbers from ``low`` up to but not ``high``, simplest ``low``."""
         pairs = self._pairs(size)
-        return np.asarray(low + (256 * pairs[..., 1] + pairs[..., 0]) % (high - low))
+        return np.asarray(low + (256 * pairs[..., 0] + pairs[..., 1]) % (high - low))
 
     def standard_normal(self, size: Any = ()) -> np.ndarray:
         """Numbers of both signs and about size 1: logistic, which is close enough to normal."""

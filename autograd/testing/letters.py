@@ -32,6 +32,12 @@ def split(dim: str) -> tuple[str, str, str]:
     return re.fullmatch(r"(\w+)([/*]?)(\w*)", dim).groups()  # type: ignore[union-attr, return-value]
 
 
+def names(dims: Iterable[str]) -> dict[str, None]:
+    """All letters in the dimensions, in their order."""
+    parts = [n for d in dims if d != "..." for n in split(d)]
+    return dict.fromkeys(n for n in parts if n and n.isidentifier())
+
+
 def solve(
     dims: Iterable[str], known: Mapping[str, int], pick: Pick, limits: Callable[[str], tuple[int, int]]
 ) -> dict[str, int]:
@@ -49,9 +55,9 @@ def solve(
     >>> solve(("N", "C", "C/groups"), {"groups": 2}, max, lambda letter: (1, 4))
     {'N': 4, 'C': 4}
     """
-    parts = [split(d) for d in dims if d != "..."]
-    names = dict.fromkeys(n for left, _, right in parts for n in (left, right) if n and not n.isdigit())
-    divisors: dict[str, list[str]] = {n: [r for left, sign, r in parts if left == n and sign == "/"] for n in names}
+    dims = list(dims)
+    parts = [split(d) for d in dims if "/" in d]
+    divisors: dict[str, list[str]] = {n: [r for left, _, r in parts if left == n] for n in names(dims)}
     sizes: dict[str, int] = {}
     waiting: list[str] = []
 
@@ -59,19 +65,19 @@ def solve(
         if name.isdigit() or name in known or name in sizes:
             return int(name) if name.isdigit() else known[name] if name in known else sizes[name]
         if name in waiting:
-            circle = " and ".join(f"{a}/{b}" for a in (*waiting, name) for b in divisors[a] if b in waiting)
+            circle = " and ".join(f"{a}/{b}" for a in waiting for b in divisors[a] if b in waiting)
             raise ShapeError(f"{circle} cannot all be whole → leave one of them out, or give {name} as a number")
         waiting.append(name)
         step = math.lcm(*(size(d) for d in divisors[name] if d != name))
         waiting.remove(name)
         low, high = limits(name)
-        least = max(-(-low // step), any(name in divisors[n] for n in names))  # a divisor is not 0
+        least = max(-(-low // step), any(name in d for d in divisors.values()))  # a divisor is not 0
         sizes[name] = step * pick(least, max(least, high // step))
         return sizes[name]
 
-    for name in names:
+    for name in divisors:
         size(name)
-    return {n: sizes[n] for n in names if n in sizes}
+    return sizes
 
 
 def evaluate(dim: str, sizes: Mapping[str, int]) -> int:

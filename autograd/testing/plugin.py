@@ -1,10 +1,6 @@
-"""What the pytest plugin does once it is asked: Hypothesis profiles, and the report of ``--gradients``.
+"""What the pytest plugin does for ``--gradients``: it listens to the checks and reports at the end.
 
-``pytest_unfold`` loads this module. Profiles are chosen with ``--hypothesis-profile``:
-
-    dev        20 examples, new ones each time
-    ci         the same examples each time
-    nightly    10 000 examples, and as many as a test asks for with ``gradient_property(nightly=...)``
+``pytest_unfold`` loads this module.
 """
 
 from __future__ import annotations
@@ -14,28 +10,11 @@ from collections.abc import Generator
 from typing import Any
 
 import pytest
-from hypothesis import settings
-from hypothesis.errors import InvalidArgument
 
 from .checks import observers
-from .property import NIGHTLY
 
-PROFILES: dict[str, dict[str, Any]] = {
-    "dev": {"max_examples": 20, "deadline": None, "print_blob": True},
-    "ci": {"derandomize": True, "deadline": None, "print_blob": True, "database": None},
-    "nightly": {"max_examples": NIGHTLY, "deadline": None, "print_blob": True},
-}
 KEY = "gradients"  # the user property of a test report that carries the counts; xdist sends it along
 COLUMNS = ("points", "checks", "inconclusive", "order", "oracle")
-
-
-def register_profiles() -> None:
-    """Register those profiles that neither the user nor Hypothesis has registered under the same name."""
-    for name, profile in PROFILES.items():
-        try:
-            settings.get_profile(name)
-        except InvalidArgument:
-            settings.register_profile(name, settings(settings.get_profile("default"), **profile))
 
 
 class Gradients:
@@ -52,7 +31,7 @@ class Gradients:
             counts["inconclusive"] += not report.conclusive
             counts["order"] = max(order, counts["order"])
             for c in report.comparisons:
-                counts[f"oracle {getattr(c, 'oracle', 'differences')}"] += 1
+                counts[f"oracle {c.oracle}"] += 1
 
         observers.append(observe)
         try:
@@ -87,7 +66,7 @@ def lines(found: dict[str, Counter[str]]) -> list[str]:
     total: Counter[str] = sum((Counter(c) for c in found.values()), Counter())
     total["order"] = max(c["order"] for c in found.values())
     rows.append((*_numbers(total), _oracles(total)))
-    names = ["", *sorted(found), f"{len(found)} tests"]
+    names = ["", *sorted(found), "in all"]
     widths = [max(len(row[k]) for row in rows) for k in range(len(COLUMNS))]
     return [
         "  ".join([*(v.rjust(w) for v, w in zip(row[:-1], widths)), row[-1].ljust(widths[-1]), name]).rstrip()

@@ -228,7 +228,7 @@ def _drawn_together(draw: Any, specs: dict[str, Any]) -> dict[str, Any]:
     pick = _pick(draw)
 
     def limits(letter: str) -> tuple[int, int]:
-        inside = [s.limits for s in wanted.values() if any(letter in letters.split(d) for d in s.letters)]
+        inside = [s.limits for s in wanted.values() if letter in letters.names(s.letters)]
         return max(low for low, _ in inside), min(high for _, high in inside)
 
     wanted = {n: s for n, s in specs.items() if isinstance(s, Spec)}

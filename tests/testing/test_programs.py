@@ -17,7 +17,6 @@ from autograd import Tensor, backend
 from autograd.diagram import tape, trace
 from autograd.errors import AutogradError
 from autograd.testing.programs import (
-    Arrays,
     Call,
     Checkpoint,
     Loop,

@@ -6,7 +6,8 @@ prints itself as source, and compares its gradients with differences. A failing 
 
 from .drawn import operations, programs
 from .machines import Arrays, Machine, Named, Tensors
-from .program import Call, Checkpoint, Loop, NoGrad, Program, Statement, Write
+from .program import Program
+from .statements import Call, Checkpoint, Loop, NoGrad, Statement, Write
 
 __all__ = [
     "Arrays", "Call", "Checkpoint", "Loop", "Machine", "Named", "NoGrad", "Program", "Statement", "Tensors", "Write",

@@ -9,10 +9,8 @@ overflows however long the program. Draws shrink towards few statements on input
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,22 +18,11 @@ import numpy as np
 
 from ...core.composite import composites
 from ...core.primitive import Primitive, registry
-from ...core.tensor import Tensor
-from ...errors import AutogradError
 from .. import samples
-from .machines import Tensors, find
-from .program import Argument, Call, Checkpoint, Loop, NoGrad, Program, Statement, Write
-
-LARGEST = 10.0  # larger values are scaled down
-MOST = 600  # elements of a value that is used again
-STEP = 1e-3  # how far around a value an operation must be smooth
-SHARPEST = 0.1  # how much a slope may change over that distance
-GAP = 0.1  # how far the eigenvalues or singular values of a matrix keep from 0 and from each other
-MACHINE = Tensors()
-
-
-class Refused(Exception):  # noqa: N818 - no error: the statement is drawn otherwise
-    """A statement that cannot be made of these values."""
+from .draft import MACHINE, Draft, Refused
+from .machines import find
+from .program import Program
+from .statements import Call, Checkpoint, Loop, NoGrad, Statement, Write
 
 
 def operations() -> dict[str, list[str]]:
@@ -44,7 +31,8 @@ def operations() -> dict[str, list[str]]:
     Examples, and what moves between devices, are left out.
     """
     found: dict[str, list[str]] = {}
-    for name, op in sorted({**registry, **composites}.items()):
+    declared: dict[str, Any] = {**registry, **composites}
+    for name, op in sorted(declared.items()):
         if not name.endswith("_example") and "device" not in op.params:
             found.setdefault(getattr(op, "definition", op.call).__module__, []).append(name)
     return found
@@ -78,11 +66,11 @@ def programs(max_statements: int = 8, ops: Collection[str] | None = None, blocks
 
     @st.composite
     def statement(choose: Any, drawing: Drawing, kinds: list[str]) -> str:
-        drawing.pick = lambda options: choose(st.sampled_from(list(options)))
+        drawing.pick = lambda options: choose(st.sampled_from(options))
         kind = drawing.pick(kinds)
         if kind != "end":
             drawing.statement(kind)
-        return kind  # type: ignore[no-any-return]
+        return kind
 
     @st.composite
     def drawn(choose: Any) -> Program:
@@ -97,112 +85,14 @@ def programs(max_statements: int = 8, ops: Collection[str] | None = None, blocks
     return drawn()
 
 
-class Drawing:
-    """A program while it is drawn: its inputs and statements so far, and what every value is."""
+class Drawing(Draft):
+    """A program while it is drawn: what comes next is chosen from all that its values allow."""
 
     pick: Callable[[Sequence[Any]], Any]  # one of several, the first if it does not matter
 
     def __init__(self, families: dict[str, list[str]], seed: int) -> None:
-        self.families, self.seed = families, seed
-        self.inputs: dict[str, np.ndarray] = {}
-        self.statements: list[Statement] = []
-        self.env: dict[Any, Any] = {}
-        self.made = 0
-        self.hidden: set[str] = set()  # scaled, written down elsewhere, or too large: not used again
-
-    # --- values -------------------------------------------------------------------------------------------------------
-
-    def pool(self, kind: str = "f") -> list[str]:
-        """The values that statements may use, the youngest first."""
-        names = [n for n, v in self.env.items() if n not in self.hidden and v.dtype.kind in kind and 0 < v.size <= MOST]
-        return names[::-1]
-
-    def fresh(self, letter: str) -> str:
-        self.made += 1
-        return f"{letter}{self.made}"
-
-    def input(self, x: np.ndarray) -> str:
-        name = self.fresh("x")
-        self.inputs[name] = x
-        self.env[name] = Tensor(x.copy(), requires_grad=x.dtype.kind == "f")
-        return name
-
-    @contextmanager
-    def attempt(self) -> Iterator[None]:
-        """A block after which, if it is refused, nothing has happened."""
-        before = dict(self.inputs), dict(self.env), set(self.hidden), self.made
-        statements, kept = self.statements, list(self.statements)
-        try:
-            with np.errstate(all="ignore"):
-                yield
-        except (Refused, AutogradError, np.linalg.LinAlgError) as error:
-            self.inputs, self.env, self.hidden, self.made = before
-            self.statements, statements[:] = statements, kept
-            raise Refused(str(error)) from error
-
-    @contextmanager
-    def body(self) -> Iterator[list[Statement]]:
-        """A block whose statements and names are its own; the statements are in the list that it gives."""
-        statements, env, hidden = self.statements, dict(self.env), set(self.hidden)
-        self.statements = own = []
-        yield own
-        self.statements, self.hidden = statements, hidden
-        self.env = {**env, **{n: self.env[n] for n in self.inputs}}
-
-    def emit(self, op: str, *args: Argument, **params: Any) -> str:
-        """Add a call; return its first result, or what is used instead of it."""
-        call = Call(op, args, params)
-        found = call.of([self.env[a] if isinstance(a, str) else a for a in args], MACHINE)
-        if not all(np.isfinite(v.data).all() for v in found):
-            raise Refused(f"{op} is not finite")
-        call = replace(call, results=tuple(self.fresh("v") for _ in found))
-        self.statements.append(call)
-        self.env.update(zip(call.results, found, strict=True))
-        return [self.tamed(n) for n in call.results][0]
-
-    def tamed(self, name: str) -> str:
-        """The value itself, or scaled down if it is large."""
-        x = self.env[name].data
-        size = float(np.max(np.abs(x), initial=0.0)) if x.dtype.kind == "f" else 0.0
-        if size <= LARGEST:
-            return name
-        self.hidden.add(name)
-        return self.emit("multiply", name, 10.0 ** -math.floor(math.log10(size)))
-
-    def fitted(self, name: str, shape: tuple[int, ...]) -> str:
-        """The elements of a value in another shape: reshaped, broadcast, cut short or repeated."""
-        x = self.env[name]
-        if x.shape == shape:
-            return name
-        size = math.prod(shape)
-        if x.size == size:
-            return self.emit("reshape", name, shape=shape)
-        try:
-            if np.broadcast_shapes(x.shape, shape) == shape:
-                return self.emit("broadcast_to", name, shape=shape)
-        except ValueError:
-            pass
-        flat = name if x.ndim == 1 else self.emit("reshape", name, shape=(-1,))
-        index = slice(0, size) if size < x.size else [i % x.size for i in range(size)]
-        part = self.emit("getitem", flat, index=index)
-        return part if shape == (size,) else self.emit("reshape", part, shape=shape)
-
-    def inside(self, name: str, domain: Any, sample: np.ndarray) -> str:
-        """The value brought into a domain, of which ``sample`` shows what words mean."""
-        x = self.env[name].data
-        if isinstance(domain, str):
-            if not _suits(domain, x, sample):
-                raise Refused(f"{name} is not {domain}")
-            return name
-        low, high = (-math.inf, math.inf) if domain is None else map(float, domain)
-        if low + 0.05 < x.min() <= x.max() < high - 0.05:
-            return name
-        if math.isfinite(high):
-            half = (high - low) / 2 if math.isfinite(low) else 1.0
-            return self.emit("add", self.emit("multiply", self.emit("tanh", name), 0.8 * half), high - half)
-        return self.emit("add", self.emit("softplus", name), low + 0.2)
-
-    # --- statements ---------------------------------------------------------------------------------------------------
+        super().__init__(seed)
+        self.families = families
 
     def statement(self, kind: str) -> None:
         """Draw a statement of this kind; where its values do not allow one, an operation on new inputs."""
@@ -214,7 +104,7 @@ class Drawing:
 
     def call(self, op: Any = None) -> None:
         """An operation, of values of the program where they suit it, otherwise of new inputs."""
-        op = op or find(self.pick(self.families[self.pick(self.families)]))
+        op = op or find(self.pick(self.families[self.pick(list(self.families))]))
         case = dict(self.pick(op.cases))
         operands = list(op.contract.inputs)
         if op.contract.variadic:
@@ -246,7 +136,9 @@ class Drawing:
             if source is not None:
                 name = self.inside(name, op.domain.get(operand.name), x)
             if i in sample.symmetric:
-                name = self.emit("multiply", self.emit("add", name, self.emit("swapaxes", name, axis1=-1, axis2=-2)), 0.5)
+                name = self.emit(
+                    "multiply", self.emit("add", name, self.emit("swapaxes", name, axis1=-1, axis2=-2)), 0.5
+                )
             if rules is not None and operand.name not in rules and x.dtype.kind == "f":
                 name = self.emit("detach", name)
             args.append(name)
@@ -286,32 +178,9 @@ class Drawing:
 
         for operand in operands:
             if operand.name not in case and operand.name not in found and operand.dims is not None:
-                found[operand.name] = tuple(
-                    n for d in operand.dims for n in (batch if d == "..." else (size(d),))
-                )
+                found[operand.name] = tuple(n for d in operand.dims for n in (batch if d == "..." else (size(d),)))
         op.contract.check(op.name, [{**case, **found}.get(o.name) for o in operands], {**op.params, **case})
         return found
-
-    def require_smooth(self, call: Call) -> None:
-        """Refuse a call that has a kink, a jump or a sharp bend around its arguments."""
-        rng = np.random.default_rng(self.seed)
-        here = [self.env[a].data if isinstance(a, str) else a for a in call.args]
-        moves = [
-            rng.choice([-STEP, STEP], x.shape) if getattr(x, "dtype", None) is not None and x.dtype.kind == "f" else 0
-            for x in here
-        ]
-        results = []
-        for sign in (-1, 0, 1):
-            moved = [x if isinstance(m, int) else x + sign * m for x, m in zip(here, moves, strict=True)]
-            results.append(call.of([Tensor(x) if hasattr(x, "dtype") else x for x in moved], MACHINE))
-        for before, middle, after in zip(*results, strict=True):
-            if middle.dtype.kind != "f":
-                smooth = bool((before.data == middle.data).all() and (after.data == middle.data).all())
-            else:
-                bend = np.abs(before.data - 2 * middle.data + after.data)
-                smooth = bool((bend <= SHARPEST * STEP * np.maximum(1, np.abs(middle.data))).all())
-            if not smooth:
-                raise Refused(f"{call.op} is not smooth here")
 
     def detach(self) -> None:
         """A constant copy of a value."""
@@ -389,16 +258,3 @@ class Drawing:
             name = next((n for n in self.inputs if self.env[n].requires_grad), None) or self.input(np.array([0.5]))
             ends = [self.emit("square", name)]
         return Program(dict(self.inputs), tuple(self.statements), tuple(ends))
-
-
-def _suits(word: str, x: np.ndarray, sample: np.ndarray) -> bool:
-    """Whether an array is what a domain's word says: an index in range, a matrix that is far from degenerate."""
-    if word.startswith("index"):
-        return bool(0 <= x.min() <= x.max() <= sample.max())
-    if word == "bool":
-        return True
-    symmetric = word in ("symmetric", "spd")
-    values = np.linalg.eigvalsh((x + x.swapaxes(-1, -2)) / 2) if symmetric else np.linalg.svd(x, compute_uv=False)
-    gaps = np.diff(np.sort(values, -1), axis=-1)
-    smallest = float((np.abs(values) if word != "spd" else values).min())
-    return smallest > GAP and float(gaps.min(initial=1.0)) > GAP

@@ -20,9 +20,10 @@ from ...errors import DataError
 from .. import checks
 from ..oracles import directional_derivative
 from .machines import Arrays, Named, Tensors
+from .statements import Call
 
 if TYPE_CHECKING:
-    from .program import Call, Program
+    from .program import Program
 
 FOLDER = Path(".unfold", "failures")
 DEEPEST = 99  # every group open
@@ -47,8 +48,6 @@ def folder(directory: Any = None) -> Path:
 
 def at_fault(program: Program) -> list[Call]:
     """Return the calls, outside of blocks, whose own gradients differ from differences at their arguments."""
-    from .program import Call
-
     env: dict[Any, Any] = dict(zip(program.inputs, program.tensors(), strict=True))
     wrong = []
     for statement in program.statements:
@@ -59,7 +58,7 @@ def at_fault(program: Program) -> list[Call]:
 
 
 def _right(call: Call, env: dict[Any, Any]) -> bool:
-    args = [env[a] if isinstance(a, str) else a for a in call.args]
+    args: list[Any] = [env[a] if isinstance(a, str) else a for a in call.args]
     moving = [i for i, a in enumerate(args) if isinstance(a, Tensor) and a.requires_grad]
 
     def f(*xs: Any) -> Any:

@@ -17,11 +17,11 @@ from ...transforms import checkpoint
 from . import numeric
 
 if TYPE_CHECKING:
-    from .program import Call
+    from .statements import Call
 
 
 def find(op: str) -> Any:
-    """Return the declaration of an operation; None for ``detach``, which is none.
+    """Return the declaration of an operation; None for ``detach``, which is no declared one.
 
     Raises:
         AutogradError: if there is none of this name.
@@ -98,7 +98,7 @@ class Tensors(Machine):
 
     def unstack(self, x: Any) -> Sequence[Any]:
         """Return the parts of x along its first axis."""
-        return registry["unstack"].call(x)  # type: ignore[return-value]
+        return registry["unstack"].call(x)
 
     def no_grad(self) -> AbstractContextManager[Any]:
         """Return a block in which nothing is recorded."""

@@ -64,7 +64,7 @@ def _flatten(x: Any, start_axis: int, end_axis: int) -> Any:
     return x.reshape(*x.shape[:start_axis], -1, *x.shape[end:])
 
 
-def _linear_tail(slope: Callable[[Any], Any]) -> Callable[..., Any]:
+def _linear_tail(slope: Callable[..., Any]) -> Callable[..., Any]:
     """x where it is positive, otherwise what ``slope`` makes of it."""
     return lambda x, *params: np.where(x > 0, x, slope(x, *params))
 
@@ -78,7 +78,7 @@ TABLE: dict[str, Callable[..., Any]] = {
     "celu": _linear_tail(lambda x, alpha: alpha * (np.exp(np.minimum(x, 0) / alpha) - 1)),
     "constant_max": lambda x, axis: np.max(x, axis, keepdims=True),
     "cholesky": np.linalg.cholesky,
-    "clip": lambda x, low, high: np.minimum(np.inf if high is None else high, np.maximum(-np.inf if low is None else low, x)),
+    "clip": lambda x, low, high: np.clip(x, low, high),
     "diagonal": np.diagonal,
     "einsum": lambda *xs: np.einsum(xs[-1], *xs[:-1]),
     "elu": _linear_tail(_elu),

@@ -22,13 +22,14 @@ from .point import Point
 
 SMALL = 32  # elements of inputs whose Jacobian is compared in full
 ROWS = 64  # elements of results, likewise
+ALL = -1  # in place of an input's number: all of them moved at once
 NUDGES = 2  # how often the noise of a value is looked at
 observers: list[Callable[[int, Report], None]] = []  # called with the order and the report of every check
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Derivatives with respect to one input by both ways: numbers, or a Jacobian of rows × elements of the input."""
+    """Derivatives with respect to one input (or ``ALL``) by both ways: a number, or a Jacobian of rows × elements."""
 
     input: int
     order: int
@@ -157,20 +158,28 @@ def check_gradients(
     if not point.moving:
         raise DTypeError("check_gradients: no input is a floating array → give one")
     with np.errstate(all="ignore"):  # NaN and Inf are named, where they matter
-        findings = conduct.observe(f, point.inputs, point.moving)
-        if any(found.fatal for found in findings):
-            return Report((), tuple(findings), point=point)
-        point.begin()
-        comparisons: list[Comparison] = []
-        for _ in range(directions if point.floating else 0):
-            point.aim()
-            small = point.size <= SMALL and point.rows <= ROWS
-            for k in range(1, order + 1):
-                if k > 1 or not small:
-                    comparisons += along_directions(point, k)
-                elif not comparisons:
-                    comparisons += every_element(point)
-        unreached = tuple(point.unreached())
+        report = _judge(point)
+    for observe in observers:
+        observe(order, report)
+    return report
+
+
+def _judge(point: Point) -> Report:
+    """What the function does wrong besides, then its derivatives of every order."""
+    findings = conduct.observe(point.f, point.inputs, point.moving)
+    if any(found.fatal for found in findings):
+        return Report((), tuple(findings), point=point)
+    point.begin()
+    comparisons: list[Comparison] = []
+    for _ in range(point.count if point.floating else 0):
+        point.aim()
+        small = point.size <= SMALL and point.rows <= ROWS
+        for k in range(1, point.order + 1):
+            if k > 1 or not small:
+                comparisons += along_directions(point, k)
+            elif not comparisons:
+                comparisons += every_element(point)
+    unreached = tuple(point.unreached())
     return Report(tuple(comparisons), (*findings, *_missing(unreached, comparisons)), unreached, point)
 
 
@@ -212,6 +221,7 @@ def check_rows(f: Callable[..., Any], x: Any, *, rng: np.random.Generator | None
     rng = np.random.default_rng(0) if rng is None else rng
     point = Point(f, [x], rng)
     point.begin()
+    point.aim()
     (i,) = point.moving
     x, u = point.inputs[i], point.cotangents
     v = rng.standard_normal(x.shape)
@@ -251,26 +261,37 @@ def every_element(point: Point) -> list[Comparison]:
 
 
 def along_directions(point: Point, order: int) -> list[Comparison]:
-    """Compare derivatives of the ``order − 1``-th directional derivative, for each input along its direction."""
+    """Compare derivatives of the ``order − 1``-th directional derivative: of all inputs at once, or one by one.
+
+    One by one if that finds a difference or cannot judge, so that the input it comes from is known.
+    """
     point.turn(order)
     value, magnitude = point.value(order - 1, {})
     point.magnitude = max(point.magnitude, magnitude)
     moves = [abs(point.value(order - 1, point.split(point.nudged()))[0] - value) for _ in range(NUDGES + 1)]
     noise = EPS * point.magnitude + max(moves)
     dx, nudged = point.gradient(order - 1, {}), point.gradient(order - 1, point.split(point.nudged()))
-    found = []
-    for i, v in point.directions[order - 1].items():
+    directions = point.directions[order - 1]
 
-        def along(at: np.ndarray, i: int = i) -> float:
-            return point.value(order - 1, {i: at})[0]
+    def along(inputs: Sequence[int]) -> Comparison:
+        def moved(t: np.ndarray) -> float:
+            return point.value(order - 1, {i: point.inputs[i] + t * directions[i] for i in inputs})[0]
 
-        numeric, error = oracles.directional_derivative(along, point.inputs[i], v, noise=noise)
-        products = dx[i] * v
+        reach = max(point.scale(i) for i in inputs) / max(1.0, *(float(np.abs(directions[i]).max()) for i in inputs))
+        numeric, error = oracles.directional_derivative(moved, np.zeros(()), np.ones(()), scale=reach, noise=noise)
+        products = np.concatenate([(dx[i] * directions[i]).ravel() for i in inputs])
         size = float(np.abs(products).sum())
-        moved = float(np.abs((nudged[i] - dx[i]) * v).sum())
-        rounding = EPS * max(8, products.size) * max(point.magnitude, size) + moved
-        found.append(Comparison(i, order, float(products.sum()), float(numeric), float(error), rounding, size))
-    return found
+        apart = sum(float(np.abs((nudged[i] - dx[i]) * directions[i]).sum()) for i in inputs)
+        rounding = EPS * max(8, products.size) * max(point.magnitude, size) + apart
+        number = inputs[0] if len(inputs) == 1 else ALL
+        return Comparison(number, order, float(products.sum()), float(numeric), float(error), rounding, size)
+
+    moving = [i for i in point.moving if point.inputs[i].size]
+    if len(moving) > 1:
+        together = along(moving)
+        if together.ok and together.conclusive:
+            return [together]
+    return [along([i]) for i in moving]
 
 
 def _missing(unreached: Sequence[int], comparisons: Sequence[Comparison]) -> list[Finding]:

@@ -32,7 +32,8 @@ def gradient_property(
     Hypothesis draws the arguments, shrinks those that fail, and remembers them. A letter has one size in all shapes.
     Where an array lies otherwise in memory than usual, result and gradients must be those of a plain copy. The function
     may be a method, take pytest's fixtures and parameters besides, and stand below ``@settings`` and ``@example``;
-    fixtures are set up once for all examples.
+    fixtures are set up once for all examples. A failure prints the line, ``@example(...)``, that shows it again; the
+    function itself stays at hand as ``.function``.
 
     Args:
         order: 1 for gradients, 2 for gradients of gradients, 3 …
@@ -69,9 +70,10 @@ def gradient_property(
                 call.hold_layouts()
                 assert_gradients(call, *call.points, order=order, directions=directions)
             except Exception as error:
-                error.add_note(f"The call: {call}")
+                error.add_note(f"reproduce: {call.example()} above {function.__name__}")
                 raise
 
+        test.function = function  # type: ignore[attr-defined]
         if not hasattr(test, "_hypothesis_internal_use_settings"):  # so that @settings may still be put on top
             test._hypothesis_internal_use_settings = _settings(nightly)  # type: ignore[attr-defined]
         return given(**{n: bundle.map(itemgetter(n)) for n in arguments})(test)
@@ -116,7 +118,7 @@ class _Call:
         self.names = list(dict.fromkeys(self.owner.values()))
         self.points = [drawn[n].detach() for n in self.names]
         self.symmetric = symmetric
-        self.__name__ = function.__name__
+        self.__name__ = f"{function.__name__}.function"
         inputs = [inspect.Parameter(n, inspect.Parameter.POSITIONAL_ONLY) for n in self.names]
         self.__signature__ = inspect.Signature(inputs)  # messages name inputs by it
 
@@ -126,10 +128,12 @@ class _Call:
         rest = {n: x for n, x in self.drawn.items() if n not in self.owner}
         return self.function(*self.args, **self.fixed, **rest, **{n: moved[o] for n, o in self.owner.items()})
 
-    def __str__(self) -> str:
-        shown = {**self.fixed, **{n: _code(x) for n, x in self.drawn.items()}}
-        first = {n: o for n, o in self.owner.items() if n != o}
-        return f"{self.__name__}({', '.join(f'{n}={first.get(n, x)}' for n, x in shown.items())})"
+    def example(self) -> str:
+        """The drawn arguments as a line of the program that draws them again; ``x=(x := …), y=x`` is one tensor twice."""
+        aliased = {o for n, o in self.owner.items() if n != o}
+        written = {n: f"({n} := {_code(x)})" if n in aliased else _code(x) for n, x in self.drawn.items()}
+        written |= {n: o for n, o in self.owner.items() if n != o}
+        return f"@example({', '.join(f'{n}={x}' for n, x in written.items())})"
 
     def hold_layouts(self) -> None:
         """Hold result and gradients against those of plain copies, if an array does not lie as usual."""
@@ -145,7 +149,7 @@ class _Call:
                 if a.shape != b.shape or not np.allclose(a, b, rtol=0, atol=near, equal_nan=True):
                     how = ", ".join(f"{n} has strides {self.drawn[n].data.strides}" for n in odd)
                     raise AssertionError(
-                        f"{self.__name__}: the {what} changes with how an array lies in memory: {how} "
+                        f"{self.function.__name__}: the {what} changes with how an array lies in memory: {how} "
                         f"→ do not look past .data at the memory"
                     )
 

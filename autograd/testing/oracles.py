@@ -215,6 +215,8 @@ def complex_jacobian(f: Function, x: np.ndarray, rng: np.random.Generator, *, no
            [0., 4.]])
     """
     x = np.asarray(x, np.float64)
+    if not x.size:
+        return numerical_jacobian(f, x)
     matrix = _last(_imaginary(f, x, np.eye(x.size).reshape(x.size, *x.shape)), x)
     v = rng.standard_normal(x.shape)
     axes = tuple(range(-x.ndim, 0))

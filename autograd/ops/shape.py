@@ -137,14 +137,19 @@ def _unstack(xp: Any, x: Any, axis: int) -> Any:
     return tuple(xp.moveaxis(x, axis, 0))
 
 
-def _split(xp: Any, x: Any, sections: Any, axis: int) -> Any:
+def _split(x: Any, sections: Any, axis: int) -> Any:
     size = x.shape[axis]
-    if isinstance(sections, int) and (sections < 1 or size % sections):
+    if hasattr(sections, "__len__"):
+        ends = [*sections, size]
+    elif sections < 1 or size % sections:
         raise ShapeError(
             f"split: axis {axis} has {size} elements, which {sections} equal parts do not make "
             "→ give a divisor or indices"
         )
-    return tuple(xp.split(x, list(sections) if isinstance(sections, tuple) else sections, axis=axis))
+    else:
+        ends = [size * k // sections for k in range(1, sections + 1)]
+    before = (slice(None),) * (axis % len(x.shape))
+    return tuple([x[(*before, slice(start, end))] for start, end in zip([0, *ends], ends, strict=False)])
 
 
 unstack = primitive(

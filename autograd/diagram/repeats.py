@@ -155,9 +155,9 @@ def _branches(graph: Graph) -> dict[Key | None, list[Key]]:
 def _of_box(box: Box) -> Any:
     """What makes a box equal to another one."""
     label = box.label if box.kind in ("operation", "constant") else ""
-    symbol = "" if box.kind in GIVEN else box.symbol
+    said = ("", "") if box.kind in GIVEN else (box.symbol, box.params)  # what a weight is called, and whose it is
     counts = box.weights, box.biases, box.multiply_adds, box.times
-    return box.kind, box.op, label, symbol, box.params, box.shape, box.dtype, counts
+    return box.kind, box.op, label, said, box.shape, box.dtype, counts
 
 
 def _of_group(group: Group | None) -> Any:

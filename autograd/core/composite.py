@@ -147,12 +147,14 @@ def composite(
         check_name("composite", declared.name, module, known.definition.__module__ if known else module)
         composites[declared.name] = declared
         count, plain = len(declared.inputs), declared.name.replace("_", "")
+        optional = {n for n, p in declared.signature.parameters.items() if p.default is None}
 
         @functools.wraps(definition)
         def call(*args: Any, **kwargs: Any) -> Any:
             if not all([hasattr(a, "shape") for a in args[:count]]):
-                given = zip(declared.inputs, args, strict=False)  # None is an input left out
-                args = (*[x if x is None else operand(declared.name, n, x) for n, x in given], *args[count:])
+                given = zip(declared.inputs, args, strict=False)
+                args = (*[x if x is None and n in optional else operand(declared.name, n, x) for n, x in given],
+                        *args[count:])  # fmt: skip
             served = kernels.offered(declared.name) and any([isinstance(a, Tensor) for a in args])
             if served or declared.demands:
                 bound = declared.signature.bind(*args, **kwargs)

@@ -187,6 +187,7 @@ qr: Operation = primitive(
     "x: ... M N -> q: ... M K, r: ... K N",
     forward="linalg.qr",
     domain={"x": "full rank"},
+    cases=({}, {"M": 2, "N": 4}, {"M": 4, "N": 2}),
     vjp={"x": _qr_rule},
     source=WALTER,
     doc="The reduced factors q @ r = x, K = min(M, N): q with orthonormal columns, r upper triangular. The gradient "
@@ -212,6 +213,7 @@ svd: Operation = primitive(
     "x: ... M N -> u: ... M K, s: ... K, vh: ... K N",
     forward=lambda xp, x: xp.linalg.svd(x, full_matrices=False),
     domain={"x": "full rank"},
+    cases=({}, {"M": 2, "N": 4}, {"M": 4, "N": 2}),
     vjp={"x": _svd_rule},
     source=TOWNSEND,
     doc="The reduced singular value decomposition x = u @ diag(s) @ vh, K = min(M, N): orthonormal columns in u, "

@@ -73,7 +73,7 @@ def _declare_max(n: int) -> Callable[..., Any]:
     def of(length: int, **params: Any) -> Values:
         return {**dict.fromkeys(size.split(), length), **params}
 
-    plain = {"kernel_size": (2,) * n, "stride": (2,) * n, "padding": ((0, 0),) * n, "dilation": (1,) * n}
+    plain = {"kernel_size": (3,) * n, "stride": (2,) * n, "padding": ((0, 0),) * n, "dilation": (1,) * n}
     pair = {"N": 2, **of(5, **plain), **dict.fromkeys(windows.split(), 2)}
 
     def prepare(x: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: Any) -> tuple[Any, ...]:

@@ -60,6 +60,7 @@ def draw(
     case: Mapping[str, Any] | None = None,
     dtype: Any = "float64",
     integer: Callable[[int, int], int] | None = None,
+    axes: int | None = None,
 ) -> Sample:
     """Draw arguments for a primitive or composite.
 
@@ -69,6 +70,7 @@ def draw(
         case: one of the declared cases; drawn from them if None.
         dtype: the floating type.
         integer: draws a size from low … high; ``rng`` if None.
+        axes: how many axes ``...`` stands for, and one less than an input of any shape has; drawn if None.
 
     Raises:
         AutogradError: if the declaration does not say enough.
@@ -82,7 +84,7 @@ def draw(
     pick = integer or (lambda low, high: int(rng.integers(low, high + 1)))
     case = dict(op.cases[pick(0, len(op.cases) - 1)] if case is None else case)
     params = _parameters(op, case)
-    shapes = _shapes(op, case, params, pick)
+    shapes = _shapes(op, case, params, pick, axes)
     names = (
         [o.name for o in op.contract.inputs] if not op.contract.variadic else [op.contract.inputs[0].name] * len(shapes)
     )
@@ -178,7 +180,7 @@ def _letters(op: Any) -> set[str]:
 
 
 def _shapes(
-    op: Any, case: Mapping[str, Any], params: Mapping[str, Any], pick: Callable[[int, int], int]
+    op: Any, case: Mapping[str, Any], params: Mapping[str, Any], pick: Callable[[int, int], int], axes: int | None
 ) -> list[Shape | None]:
     """A shape for each input, None where a case leaves an input out."""
     known = {n: d for n, d in op.params.items() if isinstance(d, int)} | {
@@ -190,8 +192,9 @@ def _shapes(
             left, sign, right = dim.partition("/")
             if sign and left not in sizes:
                 sizes[left] = known.get(right, 1) * pick(1, 2)
-    loose = tuple(pick(1, LARGEST) for _ in range(pick(1, 3)))  # an input without dimensions takes any shape
-    batch = tuple(pick(1, 3) for _ in range(pick(0, 2)))
+    count = pick(0, 2) if axes is None else axes
+    loose = tuple(pick(1, LARGEST) for _ in range(count + 1))  # an input without dimensions takes any shape
+    batch = tuple(pick(1, 3) for _ in range(count))
     trailing = any(o.dims and "..." in o.dims[1:] for o in op.contract.inputs)
 
     def size(dim: str) -> int:
@@ -209,16 +212,16 @@ def _shapes(
     def shape(operand: Any) -> Shape:
         if operand.dims is None:
             return loose
-        axes: list[int] = []
+        found: list[int] = []
         for dim in operand.dims:
             if dim != "...":
-                axes.append(size(dim))
+                found.append(size(dim))
             elif trailing or operand.name == full:
-                axes += batch
+                found += batch
             else:  # a part of the axes, some of them 1: it broadcasts
                 own = batch[pick(0, len(batch)) :]
-                axes += [1 if pick(0, 3) == 3 else n for n in own]
-        return tuple(axes)
+                found += [1 if pick(0, 3) == 3 else n for n in own]
+        return tuple(found)
 
     first = op.contract.inputs[0]
     if op.contract.variadic:

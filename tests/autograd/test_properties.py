@@ -36,6 +36,19 @@ def cyclic(g, x):
     return g * 2.0
 
 
+def e(x):
+    return autograd.exp(x)
+
+
+def of_numbers(g, y):
+    return g * (y if hasattr(y, "shape") else y + 1)
+
+
+def first_of_many(g, x_shape):
+    lead = len(g.shape) - len(x_shape)
+    return g[(*[0] * lead, *[slice(0, n) for n in x_shape])]
+
+
 def on_host(x):
     return x * 2.0 if isinstance(x, np.ndarray) else x * 3.0
 
@@ -115,6 +128,18 @@ WRONG = {
     "stated subgradients lie between the slopes": [
         lambda: wrong(forward="abs", kinks={"x": (0,)}, vjp={"x": outside}),
         lambda: wrong("x", forward=lambda x: x.max(), kinks={"x": "ties"}, vjp={"x": to_all}),
+    ],
+    "symmetric inputs get symmetric gradients": [
+        lambda: wrong("x: N N", lambda xp, x: xp.tril(x), {"x": lambda g: autograd.tril(g)}, domain={"x": "symmetric"})
+    ],
+    "large inputs give numbers": [
+        lambda: wrong(forward=lambda xp, x: xp.logaddexp(x, 0), vjp={"x": lambda g, x: g * (e(x) / (1 + e(x)))})
+    ],
+    "python numbers count like arrays": [
+        lambda: wrong("x: ..., y: ... -> ...", "multiply", {"x": of_numbers, "y": lambda g, x: g * x})
+    ],
+    "broadcast inputs get the sum": [
+        lambda: wrong("x: ..., y: ... -> ...", "add", {"x": first_of_many, "y": lambda g: g})
     ],
     "inputs stay as they are": [lambda: wrong(forward=mutating)],
     "gradients are nobody elses": [

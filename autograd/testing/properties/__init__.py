@@ -53,7 +53,6 @@ def check_operation(op: Any, *, examples: int | None = None, rng: np.random.Gene
       gradients agree with the oracle: 3
       ...
       not applicable: kernels equal the reference (needs a kernel)
-      ...
     """
     declared = getattr(op, "op", op)
     if not hasattr(declared, "contract") or not hasattr(declared, "cases"):

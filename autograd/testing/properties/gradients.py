@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,9 +21,10 @@ HAS_GRADIENT = "an input with a gradient"
 def judge(e: Example, order: int) -> None:
     """Raise unless the gradients up to ``order`` agree with the oracle, or it cannot judge at this point."""
     report = check_gradients(e.f, *e.points, order=order, rng=np.random.default_rng(len(e.shapes)))
-    assert report.ok, str(report)
+    if not report.ok:
+        raise AssertionError(report)  # in words, with a diagnosis, when it is printed
     if not report.conclusive:
-        raise InconclusiveError(str(report))
+        raise InconclusiveError(report)
 
 
 @holds(moves, HAS_GRADIENT, draws=3)
@@ -37,7 +39,7 @@ def gradients_of_gradients_agree_with_the_oracle(e: Example) -> None:
     judge(e, 3)
 
 
-@holds(lambda e: set(e.sample.differentiable) - set(e.moving), "a floating input without a rule")
+@holds(lambda e: set(e.sample.differentiable) - set(e.moving), "a floating input without a rule", draws=3)
 def inputs_without_a_rule_have_no_gradient(e: Example) -> None:
     """Nothing depends on an input that has no rule, unless the doc says that it counts as a constant."""
     if "constant" not in words_of(e.op):
@@ -134,6 +136,41 @@ def forward_over_reverse_is_reverse_over_reverse(e: Example) -> None:
     if h.us:
         left, size = paired(ws, h.times(vs))
         agree(h.forward_times(vs, ws), left, size, "H v by forward over reverse and by reverse over reverse differ")
+
+
+@holds(lambda e: e.sample.symmetric, "a symmetric input", draws=2)
+def symmetric_inputs_get_symmetric_gradients(e: Example) -> None:
+    """The gradient of an input that is declared symmetric is symmetric itself, also where no one asks for it."""
+    plain = replace(e, sample=replace(e.sample, symmetric=()))
+    for i, g in zip(plain.moving, plain.pull(noise(plain.run()[1])), strict=True):
+        if i in e.sample.symmetric:
+            size = max(1.0, float(np.max(np.abs(g), initial=0.0)))
+            np.testing.assert_allclose(g, g.swapaxes(-1, -2), 0, 1e-11 * size, err_msg="the gradient is not symmetric")
+
+
+LARGE = 3000.0
+
+
+@holds(lambda e: e.moving and not any(isinstance(d, str) for d in e.op.domain.values()), "inputs from intervals")
+def large_inputs_give_numbers(e: Example) -> None:
+    """Where the result is a finite number for inputs of thousands, gradients and their gradients are no NaN."""
+    far = e.change(_far(e, k) if k in e.moving else x for k, x in enumerate(e.sample.inputs))
+    with np.errstate(all="ignore"):
+        out = far.run()[1]
+        if not all(np.isfinite(o.data).all() for o in out):
+            return
+        h = Curvature(far)
+        found = {"gradients": far.pull(h.us), "gradients of gradients": h.times(noise(far.points, 1))}
+    for what, arrays in found.items():
+        assert not any(np.isnan(g).any() for g in arrays), f"the result is finite, but {what} are NaN"
+
+
+def _far(e: Example, k: int) -> np.ndarray:
+    names = [o.name for o in e.op.contract.inputs]
+    low, high = e.op.domain.get(names[0 if e.op.contract.variadic else k], (-np.inf, np.inf))
+    x = e.sample.inputs[k]
+    start = low if np.isfinite(low) else high if np.isfinite(high) else 0.0
+    return x if np.isfinite(low) and np.isfinite(high) else np.asarray(start + LARGE * (x - start))
 
 
 # --- kinks ------------------------------------------------------------------------------------------------------------

@@ -38,6 +38,8 @@ def declaration_is_enough(e: Example) -> None:
         assert isinstance(out, Tensor), f"it returns a {type(out).__name__}, not a tensor"
         assert not out.requires_grad, "the result of constants requires a gradient"
     if isinstance(op, Primitive) and not op.contract.variadic:
+        ruleless = set(op.linear_in) - set(op.rules)
+        assert not ruleless, f"it is linear in {sorted(ruleless)}, but has no rule for it"
         left_out = set(op.rules) - {op.contract.inputs[i].name for i in e.moving}
         assert not left_out, f"the rules of {sorted(left_out)} are never tested: no floating numbers are drawn for them"
 
@@ -248,6 +250,34 @@ def batch_equals_its_members(e: Example) -> None:
             close(sum(share) if at_x is None else np.concatenate(share, at_x), g, hint)
 
 
+def broadcasts(e: Example) -> list[int]:
+    """The inputs with a gradient whose leading ``...`` broadcasts against that of other inputs."""
+    given = [(k, o) for k, (o, x) in enumerate(zip(e.op.contract.inputs, e.sample.inputs)) if x is not None]
+    dotted = [k for k, o in given if (o.dims or ())[:1] == ("...",)]
+    return [k for k in dotted if k in e.moving] if len(dotted) > 1 and not e.op.contract.variadic else []
+
+
+@holds(broadcasts, "several inputs with a leading ...")
+def broadcast_inputs_get_the_sum(e: Example) -> None:
+    """The gradient of an input that is broadcast is the sum over what it would have been given one by one."""
+    operands = e.op.contract.inputs
+    dotted = [k for k, o in enumerate(operands) if (o.dims or ())[:1] == ("...",) and e.sample.inputs[k] is not None]
+    batch = np.broadcast_shapes(*[operands[k].free_axes(e.shapes[k]) for k in dotted])
+    full = list(e.sample.inputs)
+    for k in dotted:
+        full[k] = np.broadcast_to(full[k], (*batch, *operands[k].named_axes(full[k].shape))).copy()
+    many = e.change(np.stack([x, x]) if k in dotted else x for k, x in enumerate(full))
+    us = noise(many.run()[1])
+    for k in broadcasts(e):
+        at = many.moving.index(k)
+        expected = many.pull(us)[at].sum(axis=0)
+        for single, axis in ((full[k], None), (full[k][None], 0)):
+            once = many.change(single if i == k else x for i, x in enumerate(many.sample.inputs))
+            found = once.pull(us)[at]
+            hint = f"{operands[k].name} is broadcast, but its gradient is not the sum over the axis"
+            close(found, expected if axis is None else expected[None], hint)
+
+
 def _member(x: Any, axis: int | None, i: int) -> Any:
     return x if axis is None or x is None else x[(slice(None),) * axis + (slice(i, i + 1),)]
 
@@ -257,6 +287,36 @@ def close(found: Any, expected: Any, otherwise: str, rounding: float = 1e-12) ->
     assert np.shape(found) == np.shape(expected), f"{otherwise}: {np.shape(found)} instead of {np.shape(expected)}"
     size = max(1.0, float(np.max(np.abs(expected), initial=0.0)))
     np.testing.assert_allclose(found, expected, rtol=rounding, atol=rounding * size, err_msg=otherwise)
+
+
+@holds(lambda e: _numbers_for(e), "several inputs of any shape", draws=1)
+def python_numbers_count_like_arrays(e: Example) -> None:
+    """With a Python number for an input the others get the gradients that an array of that number gives."""
+    for k, number in _numbers_for(e):
+        array = e.change(np.full((), number) if i == k else x for i, x in enumerate(e.sample.inputs))
+        array = replace(array, moving=tuple(i for i in e.moving if i != k))
+        rest = [None if x is None else Tensor(x) for x in array.sample.inputs]
+        rest[k] = number  # type: ignore[call-overload]
+        xs = [Tensor(x, requires_grad=True) for x in array.points]
+        out = [o for o in outputs(array.of(rest)(*xs)) if o.requires_grad]
+        us = noise(out)
+        found = gradients(out, xs, list(map(Tensor, us)), allow_unused=True) if out else []
+        for g, expected in zip(found, array.pull(us), strict=True):
+            otherwise = f"the number {number} for {e.op.contract.inputs[k].name} gives other gradients than an array"
+            close(0 if g is None else g.numpy(), expected, otherwise)
+
+
+def _numbers_for(e: Example) -> list[tuple[int, float]]:
+    """Which inputs may be numbers, in elementwise operations with several, and numbers from their domains."""
+    contract = e.op.contract
+    if contract.variadic or len(contract.inputs) < 2 or any(o.dims != ("...",) for o in contract.inputs):
+        return []
+    found = []
+    for k, o in enumerate(contract.inputs):
+        domain = e.op.domain.get(o.name, (-math.inf, math.inf))
+        if not isinstance(domain, str):
+            found += [(k, n) for n in (0.5, 1.0, 2.0) if domain[0] < n < domain[1]]
+    return found
 
 
 # --- kernels, repetition, devices -------------------------------------------------------------------------------------

@@ -97,7 +97,7 @@ def tensors(
             size.
         dtype: the element type, or several to choose from.
         domain: an open interval ``(low, high)``; ``"bool"``; ``"index V"`` for whole numbers below V;
-            ``"symmetric"``, ``"spd"``, ``"nonsingular"``, ``"full rank"`` for matrices. Numbers between −2 and 2
+            ``"symmetric"``, ``"spd"``, ``"nonsingular"``, ``"full rank"`` for matrices. Numbers between −3 and 3
             if None.
         kinks: points that values keep away from, or ``"ties"`` to keep them away from each other.
         elements: a strategy of single numbers, such as ``values("nan")``, instead of the domain.
@@ -111,7 +111,7 @@ def tensors(
 
     >>> from hypothesis import find
     >>> find(tensors("N 2", dtype="float32"), lambda x: x.sum() >= 1)
-    tensor([[0., 1.]])
+    tensor([[0. , 1.5]])
     """
     points = kinks if isinstance(kinks, (tuple, list)) or samples.ties(kinks) else (kinks,)
     if any(isinstance(k, str) for k in points) and not samples.ties(kinks):

@@ -13,7 +13,7 @@ from autograd.errors import AutogradError, ShapeError
 from autograd.testing import gradient_property
 from autograd.testing import strategies as st
 
-wrong_tanh = primitive("wrong_tanh", "x: ...", forward="tanh", vjp={"x": lambda g, out: g * (1 + out * out)})
+wrong_tanh = primitive("wrong_tanh_example", "x: ...", forward="tanh", vjp={"x": lambda g, out: g * (1 + out * out)})
 
 
 class Layer:
@@ -205,7 +205,7 @@ def test_an_order_that_is_not_asked_for_is_not_tested():
     def rule(g, x):  # its own derivative is forgotten
         return g * 3 * x * getattr(x, "data", x)
 
-    once = primitive("right_once", "x: ...", forward=lambda x: x**3, vjp={"x": rule})
+    once = primitive("right_once_example", "x: ...", forward=lambda x: x**3, vjp={"x": rule})
 
     def cube(x):
         return once(x)

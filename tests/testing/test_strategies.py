@@ -237,7 +237,7 @@ def test_numbers_are_spread_evenly():
         drawn.append(x.data.ravel())
 
     collect()
-    spread = np.histogram(np.concatenate(drawn), bins=4, range=(-2, 2))[0] / sum(map(len, drawn))
+    spread = np.histogram(np.concatenate(drawn), bins=4, range=(-3, 3))[0] / sum(map(len, drawn))
     assert spread.min() > 0.15 and spread.max() < 0.35, spread
 
 

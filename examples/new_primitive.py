@@ -75,7 +75,7 @@ def test_one_point_by_hand() -> None:
     assert_gradients(snake, autograd.tensor([0.5, -1.0, 3.0]), order=3)
 
 
-# --- 5. A mistake: the rule for x forgets the factor 2. -----------------------------------------------------------------
+# --- 5. A mistake: the rule for x forgets the factor 2. --------------------------------------------------------------
 
 forgetful = primitive(
     "forgetful", "x: N D, c: K D -> N K",

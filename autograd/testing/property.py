@@ -129,7 +129,7 @@ class _Call:
         return self.function(*self.args, **self.fixed, **rest, **{n: moved[o] for n, o in self.owner.items()})
 
     def example(self) -> str:
-        """The drawn arguments as a line of the program that draws them again; ``x=(x := …), y=x`` is one tensor twice."""
+        """The line of a program that draws these arguments again; ``x=(x := …), y=x`` is one tensor twice."""
         aliased = {o for n, o in self.owner.items() if n != o}
         written = {n: f"({n} := {_code(x)})" if n in aliased else _code(x) for n, x in self.drawn.items()}
         written |= {n: o for n, o in self.owner.items() if n != o}

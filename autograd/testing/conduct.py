@@ -111,10 +111,10 @@ def _backwards(f: Function, arrays: Arrays, moving: Sequence[int]) -> list[Findi
     try:
         given = tensors(arrays, moving)
         parts = [o for o in differentiable(f(*given)) if o.requires_grad]
-    except GraphError as error:
-        return [Finding("changes its input", f"{error}", cause=error)]
     except Exception as error:
-        return [Finding("raises where gradients are wanted", f"{type(error).__name__}: {error}", cause=error)]
+        writes = isinstance(error, GraphError) and str(error).startswith("in place")
+        name = "changes its input" if writes else "raises where gradients are wanted"
+        return [Finding(name, f"{type(error).__name__}: {error}", cause=error)]
     xs = [given[i] for i in moving]
     if not parts:
         return []  # which inputs have influence is seen by moving them

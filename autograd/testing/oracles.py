@@ -30,6 +30,7 @@ from ..transforms.reverse import vjp
 
 LEVELS = 10  # differences at h, h/2 … h/512
 REACH = 2.0**-6  # the first step, as a share of the scale of x
+FINER = 2.0**-10  # the share of the steps that is tried where they do not settle
 WITNESSES = (2.0**-24, 2.0**-34)  # the steps of the two differences next to x
 STEPS = np.array([*(REACH * 0.5**i for i in range(LEVELS)), *WITNESSES])
 IMAGINARY = 1e-200  # its square is lost beside any number
@@ -65,45 +66,63 @@ class Differences(NamedTuple):
         reach = np.asarray(max(1.0, far) if scale is None else scale) / lengths
         h = STEPS[:, None] * 2.0 ** np.round(np.log2(reach))  # powers of two: halving them is exact
         plus, minus = np.empty((2, *h.shape, *middle.shape))
-        with np.errstate(all="ignore"):  # a step may leave the domain; a smaller one will not
-            for k, v in enumerate(directions):
-                for i, step in enumerate(h[:, k]):
-                    moved = step * v
-                    plus[i, k], minus[i, k] = f(x + moved), f(x - moved)
-            h = h.reshape(*h.shape, *(1,) * middle.ndim)
-            steps = EPS * far * np.abs(plus - minus) / h  # x ± h·v are rounded too
-            rounding = 2 * (EPS * np.maximum(np.abs(plus), np.abs(minus)) + noise + steps) / h
+        for k, v in enumerate(directions):
+            for i, step in enumerate(h[:, k]):
+                moved = step * v
+                plus[i, k], minus[i, k] = f(x + moved), f(x - moved)
+        h = h.reshape(*h.shape, *(1,) * middle.ndim)
+        steps = EPS * far * np.abs(plus - minus) / h  # x ± h·v are rounded too
+        rounding = 2 * (EPS * np.maximum(np.abs(plus), np.abs(minus)) + noise + steps) / h
         return Differences(h, middle, plus, minus, rounding)
+
+    def take(self, at: np.ndarray) -> Differences:
+        """Those along some of the directions."""
+        return self._replace(**{n: getattr(self, n)[:, at] for n in ("h", "plus", "minus", "rounding")})
+
+    @property
+    def slopes(self) -> np.ndarray:
+        """The central differences."""
+        return (self.plus - self.minus) / (2 * self.h)
 
     def central(self) -> Estimate:
         """The derivative along each direction."""
-        with np.errstate(all="ignore"):
-            slopes = (self.plus - self.minus) / (2 * self.h)
-            bends = np.abs(self.plus - 2 * self.middle + self.minus) / self.h
-            best, error = _extrapolate(slopes[:LEVELS], self.rounding[:LEVELS], 4.0)
-            for i in range(LEVELS, len(STEPS)):
-                error = np.fmax(error, np.abs(best - slopes[i]) - SAFETY * self.rounding[i])
-            kink = bends[LEVELS - 1] > 0.75 * bends[LEVELS - 2] + 8 * self.rounding[LEVELS - 1]
-            for i in range(LEVELS, len(STEPS)):
-                kink |= bends[i] > 0.1 * bends[i - 1] + 8 * self.rounding[i]
-            return Estimate(best, np.where(kink | ~np.isfinite(best), np.inf, error))
+        bends = np.abs(self.plus - 2 * self.middle + self.minus) / self.h
+        falls = bends[1:LEVELS] <= 0.7 * bends[: LEVELS - 1] + 8 * self.rounding[1:LEVELS]
+        best, error = _extrapolate(self.slopes[:LEVELS], self.rounding[:LEVELS], 4.0, falls)
+        kink = bends[LEVELS - 1] > 0.75 * bends[LEVELS - 2] + 8 * self.rounding[LEVELS - 1]
+        for i in range(LEVELS, len(STEPS)):
+            kink |= bends[i] > 0.1 * bends[i - 1] + 8 * self.rounding[i]
+        return Estimate(best, np.where(kink | ~np.isfinite(best), np.inf, self.witnessed(best, error)))
+
+    def witnessed(self, value: np.ndarray, error: np.ndarray) -> np.ndarray:
+        """The error of a derivative, no less than what separates it from the differences next to x."""
+        apart = np.abs(value - self.slopes[LEVELS:]) - SAFETY * self.rounding[LEVELS:]
+        return np.fmax(error, np.fmax.reduce(apart, axis=0))
 
     def sided(self) -> tuple[Estimate, Estimate]:
         """The slopes to the left and to the right along each direction, each with its error."""
-        with np.errstate(all="ignore"):
-            left, right = (self.middle - self.minus) / self.h, (self.plus - self.middle) / self.h
-            return tuple(Estimate(*_extrapolate(s, self.rounding, 2.0, LEVELS - 4)) for s in (left, right))  # type: ignore[return-value]
+        left, right = (self.middle - self.minus) / self.h, (self.plus - self.middle) / self.h
+        last = slice(LEVELS - 4, LEVELS)
+        return tuple(Estimate(*_extrapolate(s[last], self.rounding[last], 2.0)) for s in (left, right))  # type: ignore[return-value]
 
 
-def _extrapolate(slopes: np.ndarray, rounding: np.ndarray, base: float, first: int = 0) -> tuple[np.ndarray, Any]:
-    """The best entry of Richardson's table, and how far its neighbours are from it."""
-    row, rounding = slopes[first:LEVELS], rounding[first:LEVELS]
-    entries, errors = [], []
-    for j in range(1, len(row)):
+def _extrapolate(
+    slopes: np.ndarray, rounding: np.ndarray, base: float, trusted: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The best entry of Richardson's table, and how far its neighbours are from it.
+
+    ``trusted`` says for every row but the first whether entries may be made with it.
+    """
+    row, entries, errors = slopes, [], []
+    for j in range(1, len(slopes)):
         above, here = row[:-1], row[1:]
         row = here + (here - above) / (base**j - 1)
+        off = np.maximum(np.abs(row - here), np.abs(row - above)) + rounding[j:]
+        if trusted is not None:
+            trusted = trusted if j == 1 else trusted[1:] & trusted[:-1]
+            off = np.where(trusted, off, np.inf)
         entries.append(row)
-        errors.append(np.maximum(np.abs(row - here), np.abs(row - above)) + rounding[j:])
+        errors.append(off)
     table, off = np.concatenate(entries), np.concatenate(errors)
     off[~np.isfinite(off)] = np.inf
     at = off.argmin(axis=0)[None]
@@ -134,10 +153,29 @@ def directional_derivative(
     True
     """
     x, v = np.asarray(x, np.float64), np.asarray(v, np.float64)
-    value, error = Differences.around(f, x, v[None], scale, noise).central()
+    value, error = _derivatives(f, x, v[None], scale, noise)
     return Estimate(value[0][()], error[0][()])
 
 
+@np.errstate(all="ignore")  # a step may leave the domain; a smaller one will not
+def _derivatives(f: Function, x: np.ndarray, directions: np.ndarray, scale: Any, noise: Any) -> Estimate:
+    """The derivative along each direction; where it does not settle and there is no kink, with smaller steps."""
+    scales = np.full(len(directions), max(1.0, float(np.max(np.abs(x), initial=0.0))) if scale is None else scale)
+    around = Differences.around(f, x, directions, scales, noise)
+    value, error = around.central()
+    known = np.where(np.isfinite(value), np.abs(value), 0.0).reshape(len(directions), -1).max(axis=1, initial=0.0)
+    enough = np.maximum(1e-6 * known.reshape(-1, *(1,) * (value.ndim - 1)), 2 * around.rounding[LEVELS - 1])
+    vague = (error > enough) & np.isfinite(error)
+    at = np.flatnonzero(vague.reshape(len(directions), -1).any(axis=1))
+    if len(at):
+        again = Differences.around(f, x, directions[at], FINER * scales[at], noise).central()
+        closer = around.take(at).witnessed(again.value, again.error)
+        better = vague[at] & (closer < error[at])
+        value[at], error[at] = np.where(better, again.value, value[at]), np.where(better, closer, error[at])
+    return Estimate(value, error)
+
+
+@np.errstate(all="ignore")
 def one_sided(f: Function, x: np.ndarray, v: np.ndarray) -> tuple[Estimate, Estimate]:
     """Return the slopes of ``f`` at ``x`` along ``v`` coming from the left and going to the right.
 
@@ -156,7 +194,8 @@ def one_sided(f: Function, x: np.ndarray, v: np.ndarray) -> tuple[Estimate, Esti
 def numerical_jacobian(f: Function, x: np.ndarray, *, scale: Any = None, noise: Any = 0.0) -> Estimate:
     """Return the matrix of all derivatives of ``f`` at ``x``, shape (*f(x).shape, *x.shape), with its error estimates.
 
-    It calls ``f`` 24 times for every element of ``x``: for small inputs. ``scale`` may have one number per element.
+    It calls ``f`` 24 times for every element of ``x``, or 49 where it is hard: for small inputs. ``scale`` may have one
+    number per element.
 
     >>> import numpy as np
     >>> numerical_jacobian(lambda x: x * x, np.array([1.0, 2.0])).value.round(6)
@@ -168,7 +207,7 @@ def numerical_jacobian(f: Function, x: np.ndarray, *, scale: Any = None, noise: 
     if not x.size:
         empty = np.zeros((*np.shape(f(x)), *x.shape))
         return Estimate(empty, empty)
-    return Estimate(*[_last(part, x) for part in Differences.around(f, x, units, scale, noise).central()])
+    return Estimate(*[_last(part, x) for part in _derivatives(f, x, units, scale, noise)])
 
 
 def _last(columns: np.ndarray, x: np.ndarray) -> np.ndarray:

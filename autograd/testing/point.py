@@ -58,7 +58,6 @@ class Point:
         self.floating = [k for k, o in enumerate(found) if o.dtype.kind == "f"]
         self.shapes = [found[k].shape for k in self.floating]
         self.rows = sum(found[k].size for k in self.floating)
-        self.aim()
 
     def aim(self) -> None:
         """Draw cotangents; directions are drawn anew for every order."""

@@ -146,7 +146,7 @@ def cross_entropy(
     cases=({}, {"label_smoothing": 0.1}),
     domain={"target": "index C", "ignored": "bool", "weight": (0.1, INF)},
 )
-def class_cross_entropy(x: Any, target: Any, ignored: Any, weight: Any, label_smoothing: float = 0.0) -> Any:
+def class_cross_entropy(x: Any, target: Any, ignored: Any, weight: Any = None, label_smoothing: float = 0.0) -> Any:
     """Cross-entropy against class numbers; ``ignored`` marks examples that count 0."""
     scores = log_softmax(x, 1)
     index = expand_dims(target, 1)
@@ -161,7 +161,7 @@ def class_cross_entropy(x: Any, target: Any, ignored: Any, weight: Any, label_sm
 
 
 @composite("x: N C ..., target: N C ..., weight: C", cases=({}, {"label_smoothing": 0.1}))
-def soft_cross_entropy(x: Any, target: Any, weight: Any, label_smoothing: float = 0.0) -> Any:
+def soft_cross_entropy(x: Any, target: Any, weight: Any = None, label_smoothing: float = 0.0) -> Any:
     """Cross-entropy against probabilities."""
     if label_smoothing:
         target = (1 - label_smoothing) * target + label_smoothing / x.shape[1]

@@ -27,8 +27,9 @@ class Timeline:
 
     Raises:
         ShapeError: when x has other axes or no steps, or h other rows.
-        DTypeError: when ``lengths`` or ``truncate`` are no integers.
-        DomainError: when there is not one length for each row, one lies outside 1 … T, or ``truncate`` is below 1.
+        DTypeError: when ``lengths`` are no integers.
+        DomainError: when there is not one length for each row, one lies outside 1 … T, or ``truncate`` is no integer
+            of at least 1.
     """
 
     def __init__(
@@ -44,15 +45,15 @@ class Timeline:
             raise ShapeError(f"{op}: x has shape {tuple(x.shape)}, that is T=0 time steps → give at least one")
         if h.shape[0] != rows:
             raise ShapeError(f"{op}: h has N={h.shape[0]} but x {tuple(x.shape)} has N={rows} → expected {rows}")
-        if truncate is not None and _integers(op, "truncate", [truncate])[0] < 1:
+        if truncate is not None and (not hasattr(truncate, "__index__") or truncate < 1):
             raise DomainError(
-                f"{op}: truncate is {truncate} but a number of steps is needed → choose at least 1, or None"
+                f"{op}: truncate is {truncate!r} but a number of steps is needed → choose an integer from 1, or None"
             )
         self.axis, self.reverse, self.truncate = axis, reverse, truncate
         self.shortest = self.length  # up to here all rows run
         self.running: Any = None  # T N 1: whether a row runs at a step
         if lengths is not None:
-            known = _integers(op, "lengths", lengths)
+            known = _integers(op, lengths)
             if len(known) != rows or not all(1 <= n <= self.length for n in known):
                 raise DomainError(
                     f"{op}: lengths is {known} but x has N={rows} rows of T={self.length} steps "
@@ -100,9 +101,9 @@ def _beside(x: Any, mask: np.ndarray) -> Any:
     return home.from_host(mask, home.device_of(raw))
 
 
-def _integers(op: str, name: str, values: Any) -> list[int]:
+def _integers(op: str, lengths: Any) -> list[int]:
     """The integers of a list, an array or a tensor."""
     try:
-        return [index(n) for n in (values.tolist() if hasattr(values, "tolist") else values)]
+        return [index(n) for n in (lengths.tolist() if hasattr(lengths, "tolist") else lengths)]
     except TypeError:
-        raise DTypeError(f"{op}: {name} is {values!r} → give integers") from None
+        raise DTypeError(f"{op}: lengths is {lengths!r} but integers are needed → give a list of them") from None

@@ -11,7 +11,7 @@ from ..core.composite import Composite
 from ..core.scope import Scope, no_grad
 from ..core.sweep import reachable, sweep
 from ..core.tensor import Tensor
-from ..errors import GraphError, ShapeError
+from ..errors import DTypeError, GraphError, ShapeError
 
 
 def gradient_norms(loss: Tensor) -> dict[str, np.ndarray]:
@@ -21,6 +21,7 @@ def gradient_norms(loss: Tensor) -> dict[str, np.ndarray]:
     step t: 0 for a step that the loss does not depend on. The graph is kept.
 
     Raises:
+        DTypeError: if ``loss`` is no tensor.
         ShapeError: if ``loss`` is not a scalar.
         GraphError: if nothing on its graph has a name at a time step, because a kernel stood in for example.
 
@@ -34,6 +35,10 @@ def gradient_norms(loss: Tensor) -> dict[str, np.ndarray]:
     >>> gradient_norms(h)
     {'h': array([0.25, 0.5 , 1.  ])}
     """
+    if not isinstance(loss, Tensor):
+        raise DTypeError(
+            f"gradient_norms: loss is {type(loss).__name__} but a tensor is needed → give what was computed"
+        )
     if loss.size != 1:
         raise ShapeError(f"gradient_norms: loss has shape {loss.shape}, not one element → sum() it")
     order = reachable([] if loss.node is None else [loss.node])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import autograd
 from autograd import Tensor, kernels
 from autograd.core.sweep import reachable
-from autograd.errors import DomainError, GraphError, ShapeError
+from autograd.errors import DomainError, DTypeError, GraphError, ShapeError
 from autograd.testing import assert_gradients
 
 GATES = {"rnn": 1, "lstm": 4, "gru": 3}
@@ -78,6 +78,14 @@ def test_arrays_give_arrays(kind: str) -> None:
     for a, b in zip(found, expected, strict=True):
         assert isinstance(a, np.ndarray)
         np.testing.assert_array_equal(a, b.data)
+
+
+@pytest.mark.parametrize("lengths", [np.array([3, 1]), Tensor(np.array([3, 1]))], ids=["array", "tensor"])
+def test_lengths_may_be_an_array_anywhere(lengths: Any, device: str) -> None:
+    inputs = [Tensor(a).to(device) for a in arrays("gru", 3, 2, 2, 2)]
+    expected = autograd.gru(*inputs, lengths=(3, 1))[0]
+    found = autograd.gru(*inputs, lengths=lengths if isinstance(lengths, np.ndarray) else lengths.to(device))[0]
+    np.testing.assert_array_equal(found.cpu().numpy(), expected.cpu().numpy())
 
 
 @pytest.mark.parametrize("kind", GATES)
@@ -171,7 +179,10 @@ def test_truncated_gradients_go_back_to_the_last_cut(kind: str, T: int, k: int, 
         ({"lengths": (0, 1)}, DomainError, r"lengths is \[0, 1\]"),
         ({"lengths": (-1, 1)}, DomainError, r"lengths is \[-1, 1\]"),
         ({"lengths": (3,)}, DomainError, r"lengths is \[3\] but .* N=2 rows"),
-        ({"truncate": 0}, DomainError, r"truncate is 0 .* at least 1"),
+        ({"lengths": 3}, DTypeError, r"lengths is 3 but integers are needed"),
+        ({"lengths": (3.0, 1)}, DTypeError, r"lengths is \(3.0, 1\) but integers"),
+        ({"truncate": 0}, DomainError, r"truncate is 0 .* an integer from 1"),
+        ({"truncate": 1.5}, DomainError, r"truncate is 1.5 "),
         ({"axis": 2}, ShapeError, r".*axis=2, .* axis=0 or .* axis=1"),
         ({"axis": 1}, ShapeError, r"h has N=2 but x \(3, 2, 2\) has N=3"),
     ],
@@ -188,6 +199,8 @@ def test_no_steps_and_lost_axes_are_explained(kind: str) -> None:
         getattr(autograd, kind)(x[:0], *rest)
     with pytest.raises(ShapeError, match=r"x must be T N D"):
         getattr(autograd, kind)(x[0], *rest)
+    with pytest.raises(DTypeError, match=rf"^{kind}: h is NoneType but numbers are needed"):
+        getattr(autograd, kind)(x, None, *rest[1:])
     with pytest.raises(DomainError, match=r"nonlinearity is 'sin' → choose one of tanh, relu"):
         autograd.rnn_cell(*arrays("rnn", 1, 1, 1, 1), nonlinearity="sin")
 
@@ -289,5 +302,7 @@ def test_gradient_norms_without_steps_or_graph() -> None:
         autograd.gradient_norms((x * x).sum())
     with pytest.raises(GraphError, match="gradient_norms: no value"):
         autograd.gradient_norms(Tensor(1.0))
+    with pytest.raises(DTypeError, match="gradient_norms: loss is float but a tensor is needed"):
+        autograd.gradient_norms(1.0)
     with pytest.raises(ShapeError, match=r"loss has shape \(2,\), not one element"):
         autograd.gradient_norms(x * x)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from .. import backend
@@ -47,7 +47,7 @@ class Segment(Op):
                 out = self.f(*own)
         finally:
             generator.set_state(now)
-        outs = out if isinstance(out, tuple) else (out,)
+        outs = _parts(out)
         seeds: dict[Node, Any] = {}
         for o, go in zip(outs, g if isinstance(g, tuple) else (g,), strict=True):
             if o.node is not None:
@@ -66,6 +66,16 @@ def _input(x: Any, parent: Node | None, graph: bool) -> Any:
     return make(x, None if parent is None else leaf(x.shape, x.dtype))
 
 
+def _parts(out: Any) -> list[Any]:
+    """What a tuple consists of, however deep."""
+    return [part for inner in out for part in _parts(inner)] if isinstance(out, tuple) else [out]
+
+
+def _nested(out: Any, parts: Iterator[Any]) -> Any:
+    """The parts in the place of those that ``out`` consists of."""
+    return tuple([_nested(inner, parts) for inner in out]) if isinstance(out, tuple) else next(parts)
+
+
 def checkpoint(f: Callable[..., Any], *args: Any) -> Any:
     """Return ``f(*args)`` without keeping what its gradient needs; the backward pass computes it again.
 
@@ -74,7 +84,7 @@ def checkpoint(f: Callable[..., Any], *args: Any) -> Any:
     gradients too.
 
     Args:
-        f: a function that returns a tensor or a tuple of tensors and computes the same each time.
+        f: a function that computes the same each time, and returns a tensor or a tuple of them, however deep.
         args: tensors, or anything else that ``f`` takes.
 
     Raises:
@@ -94,7 +104,7 @@ def checkpoint(f: Callable[..., Any], *args: Any) -> Any:
     start = next_seq()
     own = [Tensor(x.data, requires_grad=x.requires_grad) if isinstance(x, Tensor) else x for x in args]
     out = f(*own)
-    outs = out if isinstance(out, tuple) else (out,)
+    outs = _parts(out)
     if all([backend.is_array(type(o)) for o in outs]):
         return out  # computed from arrays alone
     if not all(isinstance(o, Tensor) for o in outs):
@@ -109,5 +119,5 @@ def checkpoint(f: Callable[..., Any], *args: Any) -> Any:
     op = Segment(f, random_state)
     saved = ([x.data if isinstance(x, Tensor) else x for x in args],)
     if isinstance(out, tuple):
-        return record_several(op, tuple(o.data for o in outs), parents, saved, (captured,))
+        return _nested(out, iter(record_several(op, tuple(o.data for o in outs), parents, saved, (captured,))))
     return make(out.data, recorded(op, parents, saved, (captured,), out, state.scope))

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import autograd
 from autograd import Tensor
-from autograd.errors import DomainError
 from autograd.random import Generator
 from nn.module import Module
-from nn.shape import shape_of
+from nn.shape import probability, shape_of
 
 
 class DropoutBase(Module):
     """What dropouts have in common; `inplace` is accepted as in PyTorch and changes nothing."""
 
     def __init__(self, p: float = 0.5, inplace: bool = False, generator: Generator | None = None) -> None:
-        if not 0.0 <= p <= 1.0:
-            raise DomainError(f"{type(self).__name__}: p={p}, expected a probability between 0 and 1")
-        self.p, self.generator = p, generator
+        self.p, self.generator = probability(self, "p", p), generator
 
     def extra_repr(self) -> str:
         return f"p={self.p}"

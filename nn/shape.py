@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from numbers import Real
 from operator import index
+from typing import Any
 
 from autograd import Tensor
 from autograd.errors import DomainError, DTypeError
@@ -33,7 +35,16 @@ def sizes(module: Module, name: str, value: int | Sequence[int], dims: int, leas
 
 def count(module: Module, name: str, value: int, least: int = 1) -> int:
     """Return `value` if it is an integer of at least `least`, else raise a DomainError."""
-    return sizes(module, name, value, 1, least)[0]
+    if not hasattr(value, "__index__") or value < least:
+        raise DomainError(f"{type(module).__name__}: {name} is {value!r}, expected an integer of at least {least}")
+    return index(value)
+
+
+def probability(module: Module, name: str, value: Any) -> Any:
+    """Return `value` if it is a number from 0 to 1, else raise a DomainError."""
+    if not isinstance(value, Real) or not 0.0 <= float(value) <= 1.0:
+        raise DomainError(f"{type(module).__name__}: {name}={value!r}, expected a probability between 0 and 1")
+    return value
 
 
 def shape_of(module: Module, x: Tensor, name: str = "x") -> tuple[int, ...]:

@@ -20,6 +20,7 @@ from nn.norm import BatchNorm, LocalResponseNorm
 from nn.pooling import AvgPool, MaxPool
 from nn.recurrent import RNNBase, RNNCellBase
 from nn.session import evaluating
+from nn.utils.rnn import PackedSequence
 
 Shape = tuple[int, ...]
 
@@ -162,7 +163,7 @@ def summary(model: Module, inputs: Any, dtype: Any = None) -> Summary:
 
     Args:
         model: the network; its modes are left as they are, but the run is in evaluation mode.
-        inputs: the shape of one input, N included (zeros are used), a tensor, or a sequence of tensors or shapes.
+        inputs: the shape of one input, N included (zeros are used), a tensor or packed batch, or a sequence of such.
         dtype: element type of inputs given by their shape.
 
     Biases are the parameters named `bias…`, weights the others. Multiply-adds are those of linear, convolutional
@@ -179,14 +180,15 @@ def summary(model: Module, inputs: Any, dtype: Any = None) -> Summary:
     parameter = next(model.parameters(), None)
     device = parameter.device if parameter is not None else "cpu"
     dtype = dtype or (parameter.dtype if parameter is not None else None)
-    tensors = [t if isinstance(t, Tensor) else autograd.zeros(t, dtype=dtype, device=device) for t in _several(inputs)]
-    return _Recorder(model, tensors).run()
+    several = [inputs] if _is_shape(inputs) or isinstance(inputs, (Tensor, PackedSequence)) else list(inputs)
+    given = [autograd.zeros(x, dtype=dtype, device=device) if _is_shape(x) else x for x in several]
+    return _Recorder(model, given).run()
 
 
 class _Recorder:
     """Watches one run by hooks on every module."""
 
-    def __init__(self, model: Module, inputs: list[Tensor]) -> None:
+    def __init__(self, model: Module, inputs: list[Any]) -> None:
         self.model, self.inputs = model, inputs
         self.rows: list[Row] = []
         self.open: list[int] = []  # places in rows of the modules that are running: parents stand before children
@@ -195,7 +197,7 @@ class _Recorder:
             int, tuple[Tensor, Field | None]
         ] = {}  # by identity; the tensor is held so that it stays unique
         for x in inputs:
-            if x.ndim > 2:
+            if isinstance(x, Tensor) and x.ndim > 2:
                 ones = (1,) * (x.ndim - 2)
                 self.fields[id(x)] = (x, Field(ones, ones))
 
@@ -254,10 +256,8 @@ class _Recorder:
         return field
 
 
-def _several(inputs: Any) -> list[Any]:
-    if isinstance(inputs, Tensor) or (isinstance(inputs, Sequence) and all(isinstance(size, int) for size in inputs)):
-        return [inputs]
-    return list(inputs)
+def _is_shape(x: Any) -> bool:
+    return isinstance(x, Sequence) and all(isinstance(size, int) for size in x)
 
 
 def _first(values: Any) -> Tensor | None:
@@ -268,8 +268,8 @@ def _first(values: Any) -> Tensor | None:
 
 
 def _shapes(output: Any) -> Any:
-    if isinstance(output, Tensor):
-        return tuple(output.shape)
+    if isinstance(output, (Tensor, PackedSequence)):
+        return tuple(output.data.shape)
     return tuple(_shapes(part) for part in output) if isinstance(output, (tuple, list)) else None
 
 

@@ -98,7 +98,7 @@ class Trainer:
 
     def predict_batch(self, inputs: Any) -> Any:
         """The model's output for the inputs of a batch; override it for models that are called otherwise."""
-        return self.model(*inputs) if isinstance(inputs, tuple) else self.model(inputs)
+        return self.model(*inputs) if type(inputs) is tuple else self.model(inputs)
 
     def _measure(self, batch: Any) -> tuple[Tensor, int, dict[str, float]]:
         """The loss of a batch, its number of samples, and what is measured on it."""
@@ -115,9 +115,9 @@ class Trainer:
         return loss, len(target), values
 
     def _to_device(self, batch: Any) -> Any:
-        if isinstance(batch, (tuple, list)):
-            return tuple(self._to_device(item) for item in batch)
-        return batch.to(self._device) if isinstance(batch, Tensor) else batch
+        if hasattr(batch, "to"):  # a tensor, or a packed batch, which is a tuple too
+            return batch.to(self._device)
+        return tuple(self._to_device(item) for item in batch) if isinstance(batch, (tuple, list)) else batch
 
     @property
     def _device(self) -> str:
@@ -256,7 +256,7 @@ class Trainer:
         with evaluating(self.model):
             outputs = []
             for batch in loader:
-                inputs = batch[0] if isinstance(batch, (tuple, list)) else batch
+                inputs = batch[0] if type(batch) in (tuple, list) else batch
                 outputs.append(self.predict_batch(self._to_device(inputs)).cpu())
             if not outputs:
                 raise _no_batches("predict")

@@ -243,7 +243,7 @@ def as_tensors(batch: Any, device: str = "cpu") -> Any:
     """The arrays of a batch, inside tuples, lists and dicts, as tensors on a device; anything else is left alone."""
     if isinstance(batch, dict):
         return {key: as_tensors(value, device) for key, value in batch.items()}
-    if isinstance(batch, (tuple, list)):
+    if isinstance(batch, (tuple, list)) and not hasattr(batch, "to"):  # a packed batch consists of tensors already
         return tuple(as_tensors(value, device) for value in batch)
     numeric = isinstance(batch, (np.ndarray, np.generic)) and batch.dtype.kind in "biufc"
     return autograd.tensor(batch, device=device) if numeric else batch

@@ -16,7 +16,7 @@ from autograd.errors import DomainError
 from nn.module import Module, Parameter
 from nn.recurrent.cells import pair
 from nn.recurrent.weights import NAMES, add_weights, check_nonlinearity, draw_weights, weights_of
-from nn.shape import check_last, count, shape_of
+from nn.shape import check_last, count, probability, shape_of
 from nn.utils.rnn import PackedSequence, check_lengths
 
 SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -42,13 +42,12 @@ class RNNBase(Module):
         self.hidden_size = count(self, "hidden_size", hidden_size)
         self.num_layers = count(self, "num_layers", num_layers)
         self.truncate = None if truncate is None else count(self, "truncate", truncate)
-        if not 0.0 <= dropout <= 1.0:
-            raise DomainError(f"{type(self).__name__}: dropout={dropout}, expected a probability between 0 and 1")
+        self.dropout = probability(self, "dropout", dropout)
         if dropout and num_layers == 1:
             warnings.warn(
                 f"{type(self).__name__}: dropout={dropout} acts between layers, but num_layers=1", stacklevel=3
             )
-        self.bias, self.batch_first, self.dropout, self.bidirectional = bias, batch_first, dropout, bidirectional
+        self.bias, self.batch_first, self.bidirectional = bias, batch_first, bidirectional
         self.directions = ("", "_reverse") if bidirectional else ("",)
         width = input_size
         for layer in range(num_layers):
@@ -87,6 +86,11 @@ class RNNBase(Module):
         """
         given = pair(self, hx) if len(self.state_names) == 2 else (hx,)
         if isinstance(x, PackedSequence):
+            if lengths is not None:
+                raise DomainError(
+                    f"{type(self).__name__}: lengths is {lengths}, but x is packed and has its own {x.lengths} "
+                    "→ leave lengths out"
+                )
             return self._packed(x, given)
         batched = self._check(x)
         axis = 1 if self.batch_first and batched else 0
@@ -100,7 +104,10 @@ class RNNBase(Module):
 
     def _packed(self, x: PackedSequence, given: tuple[Any, ...]) -> Any:
         """Run the sequences, padded, in the order of their lengths, and pack the outputs as the inputs are."""
-        self._check(x.data[:, None])
+        shape = tuple(x.data.shape)
+        if len(shape) != 2:
+            raise self.shape_error(f"x is packed with data of shape {shape}: {len(shape)} axes, expected 2 (steps D)")
+        check_last(self, x.data, self.input_size, "input_size")
         rows = int(x.batch_sizes[0])
         states = self._states(given, rows)
         if x.sorted_indices is not None:

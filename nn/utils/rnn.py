@@ -73,17 +73,14 @@ def pack_padded_sequence(
 
     Raises:
         ShapeError: when input has fewer than two axes.
-        DomainError: when there are not N lengths, one lies outside 1 … T, or they do not descend as they must.
+        DomainError: when there is no sequence, not one length for each, one outside 1 … T, or they do not descend.
 
     >>> pack_padded_sequence(autograd.zeros((5, 2, 3)), [5, 2]).data.shape
     (7, 3)
     """
-    _check_tensor("pack_padded_sequence", "input", input)
-    if input.ndim < 2:
-        raise ShapeError(
-            f"pack_padded_sequence: input has shape {input.shape}: {input.ndim} axes, expected at least 2, T N ..."
-        )
-    x = input.swapaxes(0, 1) if batch_first else input
+    x = _steps_first("pack_padded_sequence", "input", input, batch_first)
+    if not x.shape[1]:
+        raise DomainError(f"pack_padded_sequence: input has shape {input.shape}, N=0 sequences → give at least one")
     known = check_lengths("pack_padded_sequence", lengths, x.shape[1], x.shape[0])
     order = sorted(range(len(known)), key=lambda row: -known[row])
     indices: tuple[Tensor | None, Tensor | None] = (None, None)
@@ -117,10 +114,10 @@ def pad_packed_sequence(
             "use pack_padded_sequence(...)"
         )
     x, steps = sequence.padded(), len(sequence.batch_sizes)
-    if total_length is not None and total_length < steps:
+    if total_length is not None and not (hasattr(total_length, "__index__") and total_length >= steps):
         raise DomainError(
             f"pad_packed_sequence: total_length is {total_length} but the longest sequence has {steps} steps "
-            f"→ give at least {steps}"
+            f"→ give an integer of at least {steps}"
         )
     running = _running(sequence.batch_sizes, x)
     if padding_value:
@@ -147,12 +144,16 @@ def pad_sequence(
     """
     if padding_side not in ("left", "right"):
         raise DomainError(f"pad_sequence: padding_side is {padding_side!r} → choose 'left' or 'right'")
+    if not isinstance(sequences, Iterable):
+        raise DTypeError(f"pad_sequence: sequences is a {type(sequences).__name__}, expected a list of tensors")
     parts = list(sequences)
     if not parts:
         raise DomainError("pad_sequence: sequences is empty → give at least one tensor")
     for part in parts:
         _check_tensor("pad_sequence", "a sequence", part)
-        if not part.ndim or part.shape[1:] != parts[0].shape[1:]:
+        if not part.ndim:
+            raise ShapeError("pad_sequence: a sequence has shape (): 0 axes, expected at least 1, T ...")
+        if part.shape[1:] != parts[0].shape[1:]:
             raise ShapeError(
                 f"pad_sequence: a sequence has shape {part.shape} but the first {parts[0].shape} "
                 "→ give sequences T ... that differ in T only"
@@ -177,9 +178,9 @@ def pack_sequence(sequences: Sequence[Tensor], enforce_sorted: bool = True) -> P
 
 def unpad_sequence(padded_sequences: Tensor, lengths: Any, batch_first: bool = False) -> list[Tensor]:
     """Return the sequences of a padded batch without their padding; raises as `pack_padded_sequence`."""
-    _check_tensor("unpad_sequence", "padded_sequences", padded_sequences)
-    x = padded_sequences if batch_first else padded_sequences.swapaxes(0, 1)
-    return [row[:n] for row, n in zip(x, check_lengths("unpad_sequence", lengths, *x.shape[:2]), strict=True)]
+    x = _steps_first("unpad_sequence", "padded_sequences", padded_sequences, batch_first)
+    known = check_lengths("unpad_sequence", lengths, x.shape[1], x.shape[0])
+    return [x[:n, row] for row, n in enumerate(known)]
 
 
 def unpack_sequence(packed_sequences: PackedSequence) -> list[Tensor]:
@@ -198,12 +199,22 @@ def check_lengths(what: str, lengths: Any, rows: int, steps: int) -> list[int]:
     if not isinstance(known, list) or not all(hasattr(n, "__index__") for n in known):
         raise DTypeError(f"{what}: lengths is {lengths!r}, expected a list of integers")
     known = [int(n) for n in known]
-    if not rows or len(known) != rows or not all(1 <= n <= steps for n in known):
+    if len(known) != rows or not all(1 <= n <= steps for n in known):
         raise DomainError(
             f"{what}: lengths is {known} but there are N={rows} sequences of T={steps} steps "
             f"→ give {rows} integers from 1 to {steps}"
         )
     return known
+
+
+def _steps_first(what: str, name: str, x: Any, batch_first: bool) -> Tensor:
+    """A padded batch as T N ..., whichever of the two axes comes first."""
+    _check_tensor(what, name, x)
+    if x.ndim < 2:
+        order = "N T" if batch_first else "T N"
+        raise ShapeError(f"{what}: {name} has shape {x.shape}: {x.ndim} axes, expected at least 2, {order} ...")
+    out: Tensor = x.swapaxes(0, 1) if batch_first else x
+    return out
 
 
 def _check_tensor(what: str, name: str, x: Any) -> None:

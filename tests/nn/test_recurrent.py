@@ -11,7 +11,7 @@ import autograd
 import nn
 from autograd.core.sweep import reachable
 from autograd.testing import assert_gradients
-from nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+from nn.utils.rnn import PackedSequence, pack_padded_sequence, pack_sequence, pad_packed_sequence
 
 GATES = {"RNN": 1, "LSTM": 4, "GRU": 3}
 few = settings(max_examples=30, deadline=None)
@@ -224,6 +224,43 @@ def test_dropout_acts_between_layers_and_in_training_only():
         nn.RNN(2, 3, 2, dropout=0.5)
 
 
+@pytest.mark.parametrize("kind", GATES)
+def test_checkpointed(kind):
+    """Of an LSTM, too, whose outputs are a tuple in a tuple; with the same dropout again."""
+    layer, x = getattr(nn, kind)(2, 3, 2, dropout=0.5), autograd.normal((4, 2, 2)).requires_grad_()
+    gradients = []
+    for run in (layer, lambda x: autograd.checkpoint(layer, x)):
+        autograd.manual_seed(0)
+        out, last = run(x)
+        loss = (out**2).sum() + (last[1] if kind == "LSTM" else last).sum()
+        gradients.append(autograd.gradients(loss, [x, *layer.parameters()]))
+    for a, b in zip(*gradients, strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-6, atol=1e-7)
+
+
+def test_the_trainer_takes_packed_batches():
+    class Last(nn.Module):
+        def __init__(self):
+            self.rnn, self.head = nn.GRU(2, 8), nn.Linear(8, 2)
+
+        def forward(self, x):
+            return self.head(self.rnn(x)[1][0])
+
+    def packed(samples):
+        stories, replies = zip(*samples, strict=True)
+        return pack_sequence([autograd.tensor(s) for s in stories], enforce_sorted=False), np.array(replies)
+
+    rng = np.random.default_rng(0)
+    stories = [rng.normal(size=(n, 2)).astype("float32") for n in rng.integers(1, 6, 32)]
+    loader = nn.data.DataLoader([(s, int(s[0, 0] > 0)) for s in stories], batch_size=8, collate_fn=packed)
+    model = Last()
+    trainer = nn.Trainer(model, nn.CrossEntropyLoss(), nn.optim.Adam(model.parameters(), lr=0.02), progress=False)
+    trainer.fit(loader, epochs=5)
+    losses = trainer.history["loss"]
+    assert losses[-1] < losses[0] and trainer.predict(loader).shape == (32, 2)
+    assert trainer.predict(batch[0] for batch in loader).shape == (32, 2)
+
+
 def test_truncated_training_equals_training_on_parts():
     layer, x = nn.RNN(2, 3, truncate=2, dtype="float64"), np.random.default_rng(0).normal(size=(6, 1, 2))
     layer(autograd.tensor(x))[0].sum().backward()
@@ -313,6 +350,10 @@ def test_summary_of_cells_and_packed_batches():
             return pad_packed_sequence(self.rnn(pack_padded_sequence(x, [4, 1]))[0])[0]
 
     assert nn.summary(Packing(), (4, 2, 3)).multiply_adds == 5 * 6 * (3 + 2)
+    table = nn.summary(nn.GRU(3, 2), pack_padded_sequence(autograd.zeros((4, 2, 3)), [4, 1]))
+    assert table.multiply_adds == 5 * 6 * (3 + 2) and table.rows[0].output_shape == ((5, 2), (1, 2, 2))
+    states = autograd.zeros((1, 2, 2)), autograd.zeros((1, 2, 2))
+    assert nn.summary(nn.LSTM(3, 2), [(4, 2, 3), states]).multiply_adds == 4 * 2 * 8 * (3 + 2)
 
 
 def test_repr():

@@ -107,6 +107,12 @@ def test_states_are_explained(kind):
         layer(x[:, 0], states(4, 1, 2))
     with pytest.raises(ShapeError, match=r"expected \(4, 3, 2\): .* N=3"):
         layer(pack_padded_sequence(x[:, :3], [4, 2, 1]), states(4, 5, 2))
+    with pytest.raises(DomainError, match=r"lengths is \[4, 2\], but x is packed and has its own \[4, 1\] → leave"):
+        layer(pack_padded_sequence(x[:, :2], [4, 1]), lengths=[4, 2])
+    with pytest.raises(ShapeError, match=r"x has shape \(5, 2\): the last axis is 2 but input_size=3"):
+        layer(pack_padded_sequence(x[:, :2, :2], [4, 1]))
+    with pytest.raises(ShapeError, match=r"packed with data of shape \(5, 1, 3\): 3 axes, expected 2"):
+        layer(pack_padded_sequence(x[:, :2, None], [4, 1]))
     cell = getattr(nn, kind + "Cell")(3, 2)
     with pytest.raises(ShapeError, match=rf"{kind}Cell: {name} has shape \(4, 2\), expected \(5, 2\)"):
         cell(x[0], states(4, 2))
@@ -117,16 +123,18 @@ def test_states_are_explained(kind):
 
 
 def test_other_wrong_calls_are_explained():
-    for wrong in ({"hidden_size": 0}, {"input_size": 0}, {"num_layers": 0}, {"truncate": 0}, {"hidden_size": 2.5}):
-        with pytest.raises(DomainError, match=f"GRU: {next(iter(wrong))} is .*expected integers of at least 1"):
+    for wrong in ({"hidden_size": 0}, {"input_size": 0}, {"num_layers": 0}, {"truncate": 0}, {"hidden_size": 2.5},
+                  {"num_layers": (2,)}, {"input_size": "LSTM"}):  # fmt: skip
+        with pytest.raises(DomainError, match=f"GRU: {next(iter(wrong))} is .*expected an integer of at least 1"):
             nn.GRU(**{"input_size": 3, "hidden_size": 2, **wrong})
     for make in (nn.RNN, nn.RNNCell):
         with pytest.raises(DomainError, match=r"nonlinearity is 'sin', expected one of tanh, relu"):
             make(3, 2, nonlinearity="sin")
     with pytest.raises(DomainError, match=r"LSTM: proj_size is 1, .* leave it 0"):
         nn.LSTM(3, 2, proj_size=1)
-    with pytest.raises(DomainError, match=r"dropout=1.5, expected a probability"):
-        nn.GRU(3, 2, 2, dropout=1.5)
+    for dropout in (1.5, float("nan"), "half"):
+        with pytest.raises(DomainError, match=f"dropout={dropout!r}, expected a probability"):
+            nn.GRU(3, 2, 2, dropout=dropout)
     for module in (nn.RNN(3, 2), nn.RNNCell(3, 2)):
         with pytest.raises(DTypeError, match="x is a list, expected a tensor"):
             module([[0.0, 0.0, 0.0]])
@@ -149,6 +157,16 @@ def test_other_wrong_calls_are_explained():
         pad_sequence([autograd.zeros((2, 2))], padding_side="up")
     with pytest.raises(DomainError, match="total_length is 1 but the longest sequence has 2 steps"):
         pad_packed_sequence(pack_sequence([autograd.zeros((2, 2))]), total_length=1)
+    with pytest.raises(DomainError, match=r"total_length is 3.0 .* give an integer of at least 2"):
+        pad_packed_sequence(pack_sequence([autograd.zeros((2, 2))]), total_length=3.0)
+    with pytest.raises(DomainError, match=r"input has shape \(4, 0, 3\), N=0 sequences"):
+        pack_padded_sequence(autograd.zeros((4, 0, 3)), [])
+    with pytest.raises(ShapeError, match=r"unpad_sequence: padded_sequences has shape \(3,\): 1 axes, .* T N"):
+        unpad_sequence(autograd.zeros(3), [3])
+    with pytest.raises(DTypeError, match="sequences is a NoneType, expected a list"):
+        pad_sequence(None)
+    with pytest.raises(ShapeError, match=r"a sequence has shape \(\): 0 axes"):
+        pad_sequence([autograd.tensor(1.0)])
 
 
 def test_clipping_is_that_of_the_optimisers():

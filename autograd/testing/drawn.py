@@ -52,8 +52,9 @@ class Drawn:
         """Numbers in (low, high), simplest halfway."""
         return np.asarray(low + (high - low) * self.random(size))
 
-    def integers(self, low: int, high: int, size: Any = ()) -> np.ndarray:
-        """Whole numbers from ``low`` up to but not ``high``, simplest ``low``."""
+    def integers(self, low: int, high: int | None = None, size: Any = ()) -> np.ndarray:
+        """Whole numbers from ``low`` up to but not ``high``, or from 0 up to ``low``; simplest the least."""
+        low, high = (low, high) if high is not None else (0, low)
         pairs = self._pairs(size)
         return np.asarray(low + (256 * pairs[..., 0] + pairs[..., 1]) % (high - low))
 
@@ -66,6 +67,7 @@ class Drawn:
         """Some of the values, simplest the first."""
         return np.asarray(values)[self.integers(0, len(values), size)]
 
-    def permutation(self, x: np.ndarray) -> np.ndarray:
-        """``x`` in another order, simplest its own."""
+    def permutation(self, x: Any) -> np.ndarray:
+        """``x``, or the numbers below it, in another order, simplest its own."""
+        x = np.arange(x) if isinstance(x, int) else np.asarray(x)
         return x[np.argsort(self.random(len(x)), kind="stable")]

@@ -61,16 +61,25 @@ def gradient_property(
 
     def decorate(function: Callable[..., Any]) -> Callable[..., None]:
         _hold_against(function, arguments)
+        largest: dict[str, tuple[int, str]] = {}  # of the failures so far, what they look like; by fixed arguments
 
         @functools.wraps(function)
         def test(*args: Any, **given: Any) -> None:
+            __tracebackhide__ = True
             drawn = {n: given.pop(n) for n in arguments}
             call = _Call(function, args, given, drawn, symmetric)
             try:
                 call.hold_layouts()
                 assert_gradients(call, *call.points, order=order, directions=directions)
+            except AssertionError as error:
+                size, words = call.looks(error)
+                largest[repr(given)] = seen = max(largest.get(repr(given), (0, "")), (size, words))
+                if seen[0] > size:  # of one element, any mistake is a constant factor
+                    error.add_note(seen[1])
+                error.add_note(call.reproduce())
+                raise
             except Exception as error:
-                error.add_note(f"reproduce: {call.example()} above {function.__name__}")
+                error.add_note(call.reproduce())
                 raise
 
         test.function = function  # type: ignore[attr-defined]
@@ -128,12 +137,20 @@ class _Call:
         rest = {n: x for n, x in self.drawn.items() if n not in self.owner}
         return self.function(*self.args, **self.fixed, **rest, **{n: moved[o] for n, o in self.owner.items()})
 
-    def example(self) -> str:
+    def looks(self, error: AssertionError) -> tuple[int, str]:
+        """How large the inputs are, and what the mistake looks like there."""
+        found = [t for t in str(error).splitlines() if t.startswith("looks like: ")]
+        words = (found or ["looks like no mistake that has a name"])[0].replace(":", "", 1)
+        shapes = ", ".join(f"{n} {x.shape}" for n, x in zip(self.names, self.points))
+        return sum(x.size for x in self.points), f"before shrinking, with {shapes}, it {words}"
+
+    def reproduce(self) -> str:
         """The line of a program that draws these arguments again; ``x=(x := …), y=x`` is one tensor twice."""
         aliased = {o for n, o in self.owner.items() if n != o}
         written = {n: f"({n} := {_code(x)})" if n in aliased else _code(x) for n, x in self.drawn.items()}
         written |= {n: o for n, o in self.owner.items() if n != o}
-        return f"@example({', '.join(f'{n}={x}' for n, x in written.items())})"
+        line = ", ".join(f"{n}={x}" for n, x in written.items())
+        return f"reproduce: @example({line}) above {self.function.__name__}"
 
     def hold_layouts(self) -> None:
         """Hold result and gradients against those of plain copies, if an array does not lie as usual."""

@@ -145,6 +145,8 @@ def on_kinks(sample: Sample, rng: np.random.Generator) -> Sample:
             unit = np.ravel(inputs[other])[0]
             inputs[other] = np.full_like(inputs[other], unit)
             inputs[k] = unit * rng.integers(1, 3, x.shape)
+        elif kink == "zeros":
+            inputs[k] = np.zeros_like(x)
         else:
             points = kink_values(op, name, kink, params)
             if points:
@@ -257,6 +259,8 @@ def kink_values(op: Any, name: str, kink: Any, params: Mapping[str, Any]) -> lis
                 points += [value] if isinstance(value, (int, float)) else []
             elif word == "integers":
                 points += range(-3, 4)
+            elif word == "zeros":
+                pass  # all elements at once: no drawn values are near
             elif word == "half-integers":
                 points += [k + 0.5 for k in range(-4, 4)]
             elif name not in op.domain:
@@ -268,16 +272,23 @@ def kink_values(op: Any, name: str, kink: Any, params: Mapping[str, Any]) -> lis
 
 
 def numbers(shape: Shape, domain: Any, kinks: Sequence[float], rng: np.random.Generator) -> np.ndarray:
-    """Values between −3 and 3, or inside the interval ``domain``, that keep away from ``kinks``."""
+    """Values spread over the domain, one in each part of it, that keep away from ``kinks``."""
+    count = math.prod(shape)
+    u = (rng.permutation(count) + rng.random(count)) / max(count, 1)
+    return placed(u.reshape(shape), domain, kinks)
+
+
+def placed(u: np.ndarray, domain: Any, kinks: Sequence[float]) -> np.ndarray:
+    """Values at the fractions ``u`` of the interval ``domain``, or of −3 to 3, further if there are kinks beyond."""
     low, high = (-math.inf, math.inf) if domain is None else map(float, domain)
     if math.isfinite(low) and math.isfinite(high):
-        x = low + (high - low) * rng.uniform(0.1, 0.9, shape)
+        x = low + (high - low) * (0.1 + 0.8 * u)
     elif math.isfinite(low):
-        x = low + rng.uniform(0.2, 2.5, shape)
+        x = low + 0.2 + 2.3 * u
     elif math.isfinite(high):
-        x = high - rng.uniform(0.2, 2.5, shape)
+        x = high - 0.2 - 2.3 * u
     else:
-        x = rng.uniform(-3.0, 3.0, shape)
+        x = (2 * u - 1) * max([3.0, *[1.5 * abs(kink) for kink in kinks]])
     x = np.asarray(x)
     for kink in sorted(kinks):
         near = np.abs(x - kink) < MARGIN
@@ -288,7 +299,8 @@ def numbers(shape: Shape, domain: Any, kinks: Sequence[float], rng: np.random.Ge
 def worded(word: str, shape: Shape, rng: np.random.Generator) -> np.ndarray:
     """Values of a domain that is a word: truth values, or matrices that are not close to singular."""
     if word == "bool":
-        return np.asarray(rng.random(shape) < 0.5)
+        count = math.prod(shape)
+        return (rng.permutation(count) % 2 == rng.integers(2)).reshape(shape)  # as many of one as of the other
     rows, columns = shape[-2:]
     n = min(rows, columns)
     left, right = (np.linalg.qr(rng.standard_normal((*shape[:-2], m, m)))[0] for m in (rows, columns))

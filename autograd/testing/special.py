@@ -15,7 +15,8 @@ from ..errors import AutogradError
 
 def _sliced(x: np.ndarray) -> np.ndarray:
     wide = np.full([2 * n for n in x.shape], np.nan if x.dtype.kind == "f" else 1).astype(x.dtype)
-    view = wide[(..., *(slice(None, None, 2),) * x.ndim)]
+    every_other: Any = (..., *(slice(None, None, 2),) * x.ndim)  # a view, of 0-d too
+    view = wide[every_other]
     view[...] = x
     return view
 

@@ -70,7 +70,7 @@ class Spec:
         elif samples.ties(self.kinks):
             x = samples.ladder(int(np.prod(shape, dtype=int)), rng).reshape(shape)  # type: ignore[arg-type]
         else:
-            x = samples.numbers(shape, self.domain, self.kinks, rng)  # type: ignore[arg-type]
+            x = samples.placed(rng.random(shape), self.domain, self.kinks)
         if x.dtype.kind == "f":
             with np.errstate(over="ignore"):  # a huge float64 is an infinite float32
                 x = x.round().astype(dtype) if np.dtype(dtype).kind in "iu" else x.astype(dtype)

@@ -201,6 +201,17 @@ def test_a_wrong_rule_is_found_shrunk_and_its_call_written_out():
     assert "my_test(" in text and "x=tensor([[" in text, "the example as Hypothesis shows it"
 
 
+def test_what_a_mistake_looks_like_is_told_before_it_is_shrunk():
+    def drops_a_term(x, w):
+        return autograd.tanh(x) @ w * (1 + (x.detach() * x).sum())
+
+    text = failure(drops_a_term, x=st.tensors("N D"), w=st.tensors("D K"))
+    told = re.search(r"before shrinking, with x (.*), w (.*), it looks like a dropped term", text)
+    assert told, text
+    (n, d), (same, k) = (eval(shape) for shape in told.groups())
+    assert d == same and n * d + d * k > 2
+
+
 def test_an_order_that_is_not_asked_for_is_not_tested():
     def rule(g, x):  # its own derivative is forgotten
         return g * 3 * x * getattr(x, "data", x)

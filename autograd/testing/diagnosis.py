@@ -20,6 +20,7 @@ from .point import Point
 if TYPE_CHECKING:
     from .checks import Comparison, Report
 
+ALL = -1  # in place of an input's number, as in a comparison
 LARGE = 400  # elements of inputs and of results up to which whole Jacobians are looked at
 PRINTED = 16  # elements of inputs up to which the call that shows it again has their values
 DIGITS = 1e-5  # a gradient that is off by less than this share is right, but has lost digits
@@ -47,7 +48,8 @@ class Diagnosis:
         order = "" if self.order == 1 else f" of order {self.order}"
         found = f"analytic {self.analytic:.6g}, numeric {self.numeric:.6g} ± {self.error:.1e}"
         preposition = "of" if self.verdict == "wrong gradient" else "at"
-        lines = [f"{self.verdict}{order} {preposition} input {self.input}{where}{which}: {found}"]
+        what = "all inputs" if self.input == ALL else f"input {self.input}"
+        lines = [f"{self.verdict}{order} {preposition} {what}{where}{which}: {found}"]
         lines += [f"looks like: {self.looks_like}"] * bool(self.looks_like) + [self.note] * bool(self.note)
         return "\n".join([*lines, f"reproduce: {self.reproduce}"])
 
@@ -73,11 +75,13 @@ def diagnose(report: Report) -> Diagnosis | None:
     analytic, numeric, error = (float(np.ravel(a)[k]) for a in _numbers(worst))
     at, result = _places(point, worst, k)
     size = max(float(np.max(worst.size, initial=0.0)), abs(numeric) if np.isfinite(numeric) else 0.0)
-    lost = abs(analytic - numeric) <= DIGITS * size
+    narrow = worst.oracle == "float64"  # a narrow type against a wide one
+    lost = narrow or abs(analytic - numeric) <= DIGITS * size
     shape, note = "", ""
     if lost:
         digits = -np.log10(max(abs(analytic - numeric) / size, EPS))
-        note = f"it is right to {digits:.0f} digits only → look for float32 numbers, or differences of large terms"
+        cause = "a type still narrower, overflow" if narrow else "float32 numbers"
+        note = f"it is right to {max(digits, 0):.0f} digits only → look for {cause}, or differences of large terms"
     else:
         shape = _shape_of_the_bug(point, worst)
     verdict = "lost precision" if lost else "wrong gradient"

@@ -31,6 +31,7 @@ from ..transforms.reverse import vjp
 LEVELS = 10  # differences at h, h/2 … h/512
 REACH = 2.0**-6  # the first step, as a share of the scale of x
 FINER = 2.0**-10  # the share of the steps that is tried where they do not settle
+UNSETTLED = 32.0  # by how much an estimate is to be doubted that is far from rounding: several kinks may be near
 WITNESSES = (2.0**-24, 2.0**-34)  # the steps of the two differences next to x
 STEPS = np.array([*(REACH * 0.5**i for i in range(LEVELS)), *WITNESSES])
 IMAGINARY = 1e-200  # its square is lost beside any number
@@ -90,8 +91,9 @@ class Differences(NamedTuple):
         falls = bends[1:LEVELS] <= 0.7 * bends[: LEVELS - 1] + 8 * self.rounding[1:LEVELS]
         best, error = _extrapolate(self.slopes[:LEVELS], self.rounding[:LEVELS], 4.0, falls)
         kink = bends[LEVELS - 1] > 0.75 * bends[LEVELS - 2] + 8 * self.rounding[LEVELS - 1]
+        calm = (falls | ~np.isfinite(bends[: LEVELS - 1]))[-2:].all(axis=0)  # no other kink's bends hide this one's
         for i in range(LEVELS, len(STEPS)):
-            kink |= bends[i] > 0.1 * bends[i - 1] + 8 * self.rounding[i]
+            kink |= bends[i] > 0.1 * np.where(calm, bends[i - 1], 0.0) + 8 * self.rounding[i]
         return Estimate(best, np.where(kink | ~np.isfinite(best), np.inf, self.witnessed(best, error)))
 
     def witnessed(self, value: np.ndarray, error: np.ndarray) -> np.ndarray:
@@ -164,7 +166,8 @@ def _derivatives(f: Function, x: np.ndarray, directions: np.ndarray, scale: Any,
     around = Differences.around(f, x, directions, scales, noise)
     value, error = around.central()
     known = np.where(np.isfinite(value), np.abs(value), 0.0).reshape(len(directions), -1).max(axis=1, initial=0.0)
-    enough = np.maximum(1e-6 * known.reshape(-1, *(1,) * (value.ndim - 1)), 2 * around.rounding[LEVELS - 1])
+    known = known.reshape(-1, *(1,) * (value.ndim - 1))
+    enough = np.fmax(1e-6 * known, 8 * around.rounding[LEVELS - 1])
     vague = (error > enough) & np.isfinite(error)
     at = np.flatnonzero(vague.reshape(len(directions), -1).any(axis=1))
     if len(at):
@@ -172,7 +175,7 @@ def _derivatives(f: Function, x: np.ndarray, directions: np.ndarray, scale: Any,
         closer = around.take(at).witnessed(again.value, again.error)
         better = vague[at] & (closer < error[at])
         value[at], error[at] = np.where(better, again.value, value[at]), np.where(better, closer, error[at])
-    return Estimate(value, error)
+    return Estimate(value, np.where(error > 0.1 * enough, UNSETTLED * error, error))
 
 
 @np.errstate(all="ignore")

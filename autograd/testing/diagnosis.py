@@ -118,7 +118,11 @@ def _unsure(point: Point, c: Comparison) -> Diagnosis:
         return Diagnosis(
             "ill-conditioned", c.input, c.order, at, result, analytic, numeric, error, "", note, call(point)
         )
-    left, right = _slopes(point, c, k)
+    left, right, row = _slopes(point, c, k)
+    if np.ndim(c.analytic) == 2:
+        k = row * c.analytic.shape[1] + k % c.analytic.shape[1]
+        at, result = _places(point, c, k)
+        analytic, numeric, error = (float(np.ravel(a)[k]) for a in _numbers(c))
     verdict, note = "kink", "the function jumps here, or bends within a few roundings → move away from that"
     if np.isfinite(left.value + right.value):
         low, high = sorted((float(left.value), float(right.value)))
@@ -137,22 +141,26 @@ def _short(x: Any) -> str:
     return f"{round(float(x), 9) + 0.0:.6g}"
 
 
-def _slopes(point: Point, c: Comparison, k: int) -> tuple[oracles.Estimate, oracles.Estimate]:
-    """The slopes on both sides of the point, in the direction of entry ``k``."""
+def _slopes(point: Point, c: Comparison, k: int) -> tuple[oracles.Estimate, oracles.Estimate, int]:
+    """The slopes on both sides of the point in the direction of entry ``k``, of the result where they differ most."""
     x = point.inputs[c.input]
     if np.ndim(c.analytic) < 2:
         point.turn(c.order)
-        return oracles.one_sided(
-            lambda at: point.value(c.order - 1, {c.input: at})[0], x, point.directions[c.order - 1][c.input]
-        )
-    row, column = divmod(k, c.analytic.shape[1])
+        inputs = point.moving if c.input == ALL else [c.input]
+        v = point.directions[c.order - 1]
+
+        def along(t: np.ndarray) -> Any:
+            return point.value(c.order - 1, {i: point.inputs[i] + t * v[i] for i in inputs})[0]
+
+        return *oracles.one_sided(along, np.zeros(()), np.ones(())), 0
     unit = np.zeros(x.size)
-    unit[column] = 1.0
-
-    def component(at: np.ndarray) -> Any:
-        return np.concatenate([o.ravel() for o in point.results({c.input: at})])[row]
-
-    return oracles.one_sided(component, x, unit.reshape(x.shape))
+    unit[k % c.analytic.shape[1]] = 1.0
+    sides = oracles.one_sided(
+        lambda at: np.concatenate([o.ravel() for o in point.results({c.input: at})]), x, unit.reshape(x.shape)
+    )
+    row = int(np.argmax(np.nan_to_num(np.abs(sides[1].value - sides[0].value), nan=-1.0, posinf=-1.0)))
+    left, right = (oracles.Estimate(side.value[row], side.error[row]) for side in sides)
+    return left, right, row
 
 
 def _shape_of_the_bug(point: Point, worst: Comparison) -> str:
@@ -210,7 +218,7 @@ def _literal(x: Any, few: bool) -> str:
 
 
 def _generator(point: Point) -> str:
-    """The generator as it was when the check began: the seed that makes it, if it was fresh."""
+    """The generator as it was when the check began, if a seed gives it; any other one finds the same mistake."""
     entropy = getattr(point.rng.bit_generator.seed_seq, "entropy", None)
     fresh = entropy is not None and np.random.default_rng(entropy).bit_generator.state == point.start
-    return f"np.random.default_rng({entropy})" if fresh else "rng"
+    return f"np.random.default_rng({entropy if fresh else 0})"

@@ -181,6 +181,8 @@ def _factor_along(e: Evidence) -> Iterator[Candidate]:
     for axis, (name, size) in enumerate(e.axes):
         if 1 < size < e.right.size:
             rest = tuple(k for k in range(wrong.ndim) if k != axis)
+            if (np.count_nonzero(right, axis=rest) < 2).any():
+                continue  # any number would fit
             with np.errstate(all="ignore"):
                 c = np.nan_to_num((wrong * right).sum(rest, keepdims=True) / (right * right).sum(rest, keepdims=True))
             if np.all(c):

@@ -48,14 +48,9 @@ class Trace:
         self._made: dict[int, tuple[Any, Op]] = {}
 
     def enter(self, parent: Scope, name: str, step: int | None, line: str | None, kind: str) -> Scope:
-        """Return the scope of a block that is entered: of the second call in one place another than of the first.
-
-        A time step that is entered again goes on.
-        """
-        if step is not None:
-            return parent.child(name, step, line, kind)
-        self._entered[parent, name, kind] += 1
-        return parent.child(name, step, line, kind, self._entered[parent, name, kind])
+        """Return the scope of a block that is entered: of the second call in one place another than of the first."""
+        self._entered[parent, name, step, kind] += 1
+        return parent.child(name, step, line, kind, self._entered[parent, name, step, kind])
 
     def cut(self, array: Any, node: Node) -> None:
         """Remember that ``array`` goes on as a constant though ``node`` computed it."""

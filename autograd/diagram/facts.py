@@ -94,10 +94,10 @@ def describe(node: Node, numbers: dict[int, Any]) -> tuple[str, str, dict[str, A
         if name not in AS_THEY_ARE:
             value = _one_of_equal(value)
         if default is REQUIRED or not _same(value, default):
-            said.append(f"{name}={_words(value)}")
+            said.append(f"{name}={words(value)}")
     given = {name: value for name, value in given.items() if not _holds_nodes(value)}
     for slot, value in numbers.items():
-        name, text = input_name(node.op, slot), _words(value)
+        name, text = input_name(node.op, slot), words(value)
         given[name] = value.item() if hasattr(value, "item") else value
         if any(c.isalnum() for c in label):
             said.append(f"{name}={text}")
@@ -106,7 +106,7 @@ def describe(node: Node, numbers: dict[int, Any]) -> tuple[str, str, dict[str, A
     if node.op.name.startswith("conv"):
         said.insert(0, "kernel " + "×".join(map(str, _shape_of_input(node, 1)[2:])))
     if node.op.name == "getitem":
-        label, said = f"[{_words(given['index'], inside=True)}]", []
+        label, said = f"[{words(given['index'], inside=True)}]", []
     return label, ", ".join(s for s in said if s), given
 
 
@@ -133,10 +133,14 @@ def _same(value: Any, default: Any) -> bool:
     return type(value) in (bool, int, float, str, type(None), tuple) and value == default
 
 
-def _words(value: Any, inside: bool = False) -> str:
-    """A parameter's value, short."""
+def words(value: Any, inside: bool = False) -> str:
+    """Return a parameter's value, short.
+
+    >>> words((slice(None), 0.125), inside=True), words((1,))
+    (':, 0.125', '(1,)')
+    """
     if isinstance(value, tuple):
-        text = ", ".join(_words(v) for v in value)
+        text = ", ".join(words(v) for v in value)
         text = text if inside else f"({text}{',' * (len(value) == 1)})"
     elif isinstance(value, slice):
         text = ":".join("" if part is None else str(part) for part in (value.start, value.stop, value.step))

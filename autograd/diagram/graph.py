@@ -47,6 +47,11 @@ class Group:
     row: str = ""
     times: int = 1
 
+    @property
+    def label(self) -> str:
+        """The name; a time step's with its number, a repeated call's with which call it is."""
+        return f"{self.name}{'' if self.step is None else self.step}{'' if self.call == 1 else f'#{self.call}'}"
+
 
 @dataclass(slots=True)
 class Box:
@@ -65,7 +70,8 @@ class Box:
         name: a parameter's dotted name, such as ``rnn.weight_ih_l0``.
         symbol, time: the letter in formulas, such as ``h`` or ``W_xh``, and its time, such as ``2``, ``t`` or nothing.
         formula: what it computes in the lecture's words, such as ``h₂ = tanh(W_hh h₁ + W_xh x₂)``; may be empty.
-        loop, step: the group whose time steps it belongs to, and which step; None outside loops.
+        loop, step: the loop it belongs to, and which time step; None outside loops. A loop is called by the group
+            around its steps; the second one in a group with ``#2`` appended.
         column, row: its place in an unfolded view: columns are numbered from the left, boxes of one row are the same
             part of the program at different times.
         weights, biases: how many numbers it learns.

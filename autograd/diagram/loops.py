@@ -1,110 +1,239 @@
-"""Loops that the program did not mark with ``time_step``: found where a layer is called again on what it made before.
+"""Loops: which boxes belong to which time step of which loop, whether the program marked its steps or not.
 
-``for x_t in xs: h = cell(x_t, h)`` calls one cell many times, and each call needs the one before. Such calls, and those
-of the other modules beside them that were called as often, become time steps 1, 2, 3 …
+Marked with ``time_step``, a step is entered and left. Steps that are gone through again in the same place are another
+loop, such as a decoder's after its encoder's. A loop that is not marked is found where a layer is called again on what
+it made before: in ``for x_t in xs: h = cell(x_t, h)`` each call of the cell needs the one before, so that the calls,
+and those of the other modules beside it, become time steps 1, 2, 3 …
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
+from itertools import groupby, takewhile
+from typing import NamedTuple
 
 from .graph import Box, Graph, Group
+from .places import Names
 
-Family = tuple[str | None, str, str]  # the parent, name and class of a module that is called several times
+
+class Spot(NamedTuple):
+    """A step of a loop in the group ``place``; ``clock`` is 0 for marked steps, else it tells which calls count."""
+
+    place: str | None
+    clock: int
+    step: int
+    visit: str = ""  # the group of a marked step: one for each time that the program enters it
 
 
 def infer(graph: Graph) -> Graph:
-    """Return the graph with time steps where modules are called again and again on their own results."""
-    families: dict[Family, list[str]] = {}
+    """Return the graph with every box of a loop in the group of its step, and its loop and step in the box."""
+    spots = _marked(graph) | _called(graph)
+    numbers = _loop_numbers(graph, spots)
+    visits, steps = {spot.visit for spot in spots.values()}, {spot[:3] for spot in spots.values()}
+    as_it_is = "" not in visits and len(visits) == len(steps) and set(numbers.values()) <= {1}
+    return graph if as_it_is else _regrouped(graph, spots, numbers)
+
+
+# --- steps ------------------------------------------------------------------------------------------------------------
+
+
+def _marked(graph: Graph) -> dict[str, Spot]:
+    """The spots of the boxes in marked steps; of steps within steps the outermost counts."""
+    outermost: dict[str | None, Spot | None] = {None: None}
     for group in graph.groups.values():
-        if group.kind and not any(g.step is not None for g in graph.path(group.parent)):
-            families.setdefault((group.parent, group.name, group.kind), []).append(group.id)
-    for (parent, _, _), calls in families.items():
-        if len(calls) > 1 and _is_recurrent(graph, calls):
-            beside = [c for f, c in families.items() if f[0] == parent and len(c) == len(calls)]
-            steps = {id: t for c in beside for t, id in enumerate(c, 1)}
-            return _with_steps(graph, parent, steps)
-    return graph
+        own = None if group.step is None else Spot(group.parent, 0, group.step, group.id)
+        outermost[group.id] = outermost[group.parent] or own
+    return {id: spot for id, box in graph.boxes.items() if box.step is not None and (spot := outermost[box.group])}
+
+
+def _called(graph: Graph) -> dict[str, Spot]:
+    """The spots of the boxes in loops that are not marked: in calls of modules, and of what stands between them."""
+    families: dict[str | None, dict[tuple[str, str], list[str]]] = {}  # in a place the calls of each module
+    timed: dict[str | None, bool] = {None: False}
+    for group in graph.groups.values():
+        timed[group.id] = timed[group.parent] or group.step is not None
+        if group.kind and not timed[group.parent]:
+            families.setdefault(group.parent, {}).setdefault((group.name, group.kind), []).append(group.id)
+    found: dict[str, Spot] = {}
+    inside: set[str] = set()  # calls that are steps already
+    for place, calls in families.items():
+        if any(g.id in inside for g in graph.path(place)):
+            continue
+        counts = {len(c) for c in calls.values() if len(c) > 1 and _is_recurrent(graph, c)}
+        for clock, count in enumerate(sorted(counts, reverse=True), 1):
+            steps = {id: t for c in calls.values() if len(c) == count for t, id in enumerate(c, 1)}
+            inside |= steps.keys()
+            found |= {id: Spot(place, clock, t) for id, t in _between(graph, place, steps).items() if id not in found}
+    return found
 
 
 def _is_recurrent(graph: Graph, calls: list[str]) -> bool:
     """Whether every call uses the same parameters as the others, and needs a result of the call before."""
     number = {id: n for n, id in enumerate(calls)}
-    call_of = {b.id: number[g.id] for b in graph.boxes.values() for g in graph.path(b.group) if g.id in number}
+    call_of = _items(graph, number)
     inputs = graph.inputs()
     latest: dict[str, int] = {}  # the last call that a box was computed from
     needs = [-1] * len(calls)
     learns = [set[str]() for _ in calls]
     for id in graph.boxes:
-        call = call_of.get(id, -1)
+        call = number.get(call_of.get(id, ""), -1)
         tails = [e.tail for e in inputs[id]]
         latest[id] = max([call, *[latest[tail] for tail in tails]])
         if call >= 0:
-            needs[call] = max([needs[call], *[latest[tail] for tail in tails if call_of.get(tail) != call]])
+            needs[call] = max([needs[call], *[latest[tail] for tail in tails if call_of.get(tail) != call_of[id]]])
             learns[call].update(tail for tail in tails if graph.boxes[tail].kind == "parameter")
     chained = all(needs[n] == n - 1 for n in range(1, len(calls)))
     return chained and bool(learns[0]) and all(names == learns[0] for names in learns)
 
 
-def _with_steps(graph: Graph, parent: str | None, steps: dict[str, int]) -> Graph:
-    """Put the groups ``steps`` and the loose boxes between them into time steps inside ``parent``."""
-    inside = {b.id: steps[g.id] for b in graph.boxes.values() for g in graph.path(b.group) if g.id in steps}
-    given = [id for id in inside if graph.boxes[id].kind in ("parameter", "constant")]
-    graph = graph.changed(boxes=graph.boxes | {id: replace(graph.boxes[id], group=parent) for id in given})
-    step_of = {id: step for id, step in inside.items() if id not in given}
-    step_of |= _loose(graph, parent, step_of)
-    place = {t: f"{parent}.t{t}" if parent else f"t{t}" for t in steps.values()}
-    groups: dict[str, Group] = {}
-    renamed: dict[str | None, str | None] = {None: None}
+def _items(graph: Graph, groups: Iterable[str]) -> dict[str, str]:
+    """For every box in one of these groups the group."""
+    known: dict[str | None, str] = {id: id for id in groups}
     for group in graph.groups.values():
-        t = steps.get(group.id)
-        if t is not None:
-            groups.setdefault(place[t], Group(place[t], "t", parent, step=t))
-            new = replace(group, id=f"{place[t]}.{group.name}", parent=place[t], call=1)
-        elif group.parent is not None and renamed[group.parent] != group.parent:
-            new = replace(
-                group, id=f"{renamed[group.parent]}{group.id[len(group.parent) :]}", parent=renamed[group.parent]
-            )
-        else:
-            new = group
-        renamed[group.id] = new.id
-        groups[new.id] = new
-    ids: dict[str, str] = {}
-    boxes: dict[str, Box] = {}
-    taken: Counter[str] = Counter()
+        if group.id not in known and group.parent in known:
+            known[group.id] = known[group.parent]
+    return {id: known[box.group] for id, box in graph.boxes.items() if box.group in known}
+
+
+def _between(graph: Graph, place: str | None, calls: dict[str, int]) -> dict[str, int]:
+    """The steps of all boxes in ``calls``, and in what else in ``place`` stands between these.
+
+    What stands between belongs to the step that it feeds; an operation that feeds none, to the one that feeds it.
+    """
+    known = _items(graph, [g.id for g in graph.groups.values() if g.parent == place])
+    items: dict[str, list[str]] = {}  # modules and single operations in this place
     for id, box in graph.boxes.items():
-        step = step_of.get(id)
-        new_box = box
-        if step is not None:
-            group_id = renamed[box.group] if box.group != parent else place[step]
-            if box.group == parent:
-                taken[f"{place[step]}.{box.op}"] += 1
-                count = taken[f"{place[step]}.{box.op}"]
-                new_id = f"{place[step]}.{box.op}" + (f"_{count}" if count > 1 else "")
-            else:
-                new_id = f"{group_id}{id[len(box.group or '') :]}"
-            new_box = replace(box, id=new_id, group=group_id, loop=parent or "", step=step)
-        ids[id] = new_box.id
-        boxes[new_box.id] = new_box
+        if box.kind in ("operation", "cut") and (id in known or box.group == place):
+            items.setdefault(known.setdefault(id, id), []).append(id)
+    step_of = {call: step for call, step in calls.items() if call in items}
+    into, out = graph.inputs(), graph.outputs()
+
+    def steps(item: str, ends: Iterable[str]) -> set[int | None]:
+        return {step_of.get(known.get(end, "")) for end in ends if known.get(end) != item}
+
+    for item in reversed(items):
+        fed = steps(item, (e.head for id in items[item] for e in out[id]))
+        if item not in step_of and len(fed) == 1 and (step := fed.pop()) is not None:
+            step_of[item] = step
+    for item in _before_the_loop(graph, known, step_of, calls):
+        del step_of[item]
+    for item, ids in items.items():
+        feeding = steps(item, (e.tail for id in ids for e in into[id])) - {None}
+        if item not in step_of and item in graph.boxes and len(feeding) == 1 and (step := feeding.pop()) is not None:
+            step_of[item] = step
+    return {id: step for item, step in step_of.items() for id in items[item]}
+
+
+def _before_the_loop(graph: Graph, item_of: dict[str, str], step_of: dict[str, int], calls: dict[str, int]) -> set[str]:
+    """What feeds the first step only, such as what makes the initial state: the second step has nothing like it."""
+    inputs = graph.inputs()
+    inside: set[str] = set()  # boxes in calls, or computed from these
+    own: dict[str, str] = {}  # items that are not, and what they are
+    for id, box in graph.boxes.items():
+        item = item_of.get(id, "")
+        if item in calls or any(e.tail in inside for e in inputs[id]):
+            inside.add(id)
+        elif item in step_of:
+            own[item] = graph.groups[item].name if item in graph.groups else box.op
+    second = {what for item, what in own.items() if step_of[item] == 2}
+    return {item for item, what in own.items() if step_of[item] == 1 and what not in second}
+
+
+# --- loops ------------------------------------------------------------------------------------------------------------
+
+
+def _loop_numbers(graph: Graph, spots: dict[str, Spot]) -> dict[str, int]:
+    """For every box which loop of its place it belongs to, numbered from 1 in the order of the program."""
+    clocks: dict[tuple[str | None, int], list[str]] = {}
+    for id, box in graph.boxes.items():
+        if id in spots and box.kind != "cut":
+            clocks.setdefault(spots[id][:2], []).append(id)
+    found: dict[str, int] = {}
+    loops: Counter[str | None] = Counter()
+    for (place, clock), ids in clocks.items():
+        visits = [list(run) for _, run in groupby(ids, key=lambda id: spots[id][2:])]
+        numbers = _rounds([spots[visit[0]].step for visit in visits], marked=clock == 0)
+        for visit, number in zip(visits, numbers, strict=True):
+            found |= dict.fromkeys(visit, loops[place] + number)
+        loops[place] += numbers[-1]
+    for edge in graph.edges:
+        if edge.head in spots and edge.head not in found:  # a cut comes only when it is needed
+            found[edge.head] = found[edge.tail]
+    return found
+
+
+def _rounds(steps: list[int], marked: bool) -> list[int]:
+    """For every visit of a step the number of its loop, which ends where a step comes again that was left.
+
+    Where marked steps go back, as in a network of two directions, the next loop begins with the last step's repetition.
+
+    >>> _rounds([1, 2, 2, 3, 1, 2], marked=True), _rounds([1, 2, 3, 3, 2, 1], marked=True)
+    ([1, 1, 1, 1, 2, 2], [1, 1, 1, 2, 2, 2])
+    """
+    following: list[int | None] = [None] * len(steps)
+    for n in range(len(steps) - 2, -1, -1):
+        following[n] = steps[n + 1] if steps[n + 1] != steps[n] else following[n + 1]
+    numbers: list[int] = []
+    left: set[int] = set()
+    before = last = None
+    for step, after in zip(steps, following, strict=True):
+        turns = marked and step == last and before is not None and after == before
+        new = not numbers or step in left or turns
+        if new:
+            left, before, last = set(), None, None
+        if step != last:
+            left |= set() if last is None else {last}
+            before, last = last, step
+        numbers.append((numbers[-1] if numbers else 0) + new)
+    return numbers
+
+
+def _regrouped(graph: Graph, spots: dict[str, Spot], numbers: dict[str, int]) -> Graph:
+    """The graph with every box of a loop in the group of its step: ``t2``, in the second loop of a place ``t2#2``."""
+    paths = {group: graph.path(group) for group in {box.group: None for box in graph.boxes.values()}}
+    within = {place: len(graph.path(place)) for place in {spot.place for spot in spots.values()}}
+    below = {  # the groups of a box inside its step
+        id: paths[graph.boxes[id].group][within[spot.place] + (spot.clock == 0) :] for id, spot in spots.items()
+    }
+    calls = {path[0].id for id, path in below.items() if path and spots[id].clock}
+    stays = {  # the groups of other boxes
+        id: list(takewhile(lambda g: g.id not in calls, paths[box.group]))
+        for id, box in graph.boxes.items()
+        if id not in spots
+    }
+    groups = {g.id: g for path in stays.values() for g in path}
+    names = Names([*stays, *groups])
+    entered: dict[tuple[str | None, str], str] = {}  # in a group: the new id of an old one
+    times: Counter[tuple[str, str, str]] = Counter()
+
+    def enter(around: str | None, old: Group) -> str:
+        if (around, old.id) not in entered:
+            new = replace(old, parent=around)
+            new.id = names.fresh(f"{around}.{new.label}" if around else new.label)
+            groups[new.id] = new
+            entered[around, old.id] = new.id
+        return entered[around, old.id]
+
+    boxes: dict[str, Box] = {}
+    ids: dict[str, str] = {}
+    for id, box in graph.boxes.items():
+        if id in stays:
+            new = replace(box, group=stays[id][-1].id if stays[id] else None)
+        else:
+            (place, _, step, _), number = spots[id], numbers[id]
+            group = enter(place, Group(f"t{step}#{number}", "t", step=step, call=number))
+            for n, old in enumerate(below[id]):
+                if n == 0 and (group, old.id) not in entered:  # calls are counted anew in each step
+                    times[group, old.name, old.kind] += 1
+                    old = replace(old, call=times[group, old.name, old.kind])
+                group = enter(group, old)
+            loop = f"{place or ''}{f'#{number}' * (number > 1)}"
+            new = replace(box, id=names.fresh(f"{group}.{box.op or box.label}"), group=group, loop=loop, step=step)
+        ids[id], boxes[new.id] = new.id, new
     edges = [replace(e, tail=ids[e.tail], head=ids[e.head]) for e in graph.edges]
     return graph.changed(boxes=boxes, edges=edges, groups=groups)
-
-
-def _loose(graph: Graph, parent: str | None, step_of: dict[str, int]) -> dict[str, int]:
-    """The steps of operations that stand between the calls: that of what they feed, or else of what feeds them."""
-    inputs, outputs = graph.inputs(), graph.outputs()
-    loose = [b.id for b in graph.boxes.values() if b.group == parent and b.kind in ("operation", "cut")]
-    found: dict[str, int] = {}
-    for id in reversed(loose):
-        fed = {found.get(e.head, step_of.get(e.head)) for e in outputs[id]}
-        if len(fed) == 1 and (step := fed.pop()) is not None:
-            found[id] = step
-    for id in loose:
-        feeding = {found.get(e.tail, step_of.get(e.tail)) for e in inputs[id]} - {None}
-        if id not in found and len(feeding) == 1 and (step := feeding.pop()) is not None:
-            found[id] = step
-    return found
 
 
 def offsets(graph: Graph) -> dict[str | None, int]:
@@ -126,5 +255,6 @@ def offsets(graph: Graph) -> dict[str | None, int]:
     shifts = dict.fromkeys(spans, 0)
     for _ in spans:  # at most as often as there are loops, whatever waits for what
         for (loop, other), whole in waits.items():
-            shifts[loop] = max(shifts[loop], shifts[other] + (spans[other][1] if whole else 0))
+            after = spans[other][1] + 1 - spans[loop][0] if whole else 0
+            shifts[loop] = max(shifts[loop], shifts[other] + after)
     return shifts

@@ -8,12 +8,12 @@ fed by the state of step 2. Whether an operation keeps the time axis apart is re
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .. import composites, registry
-from ..core.contract import Operand
+import numpy as np
+
+from .axes import at_one_element, element, input_axis, only_selects, selected
 from .graph import Box, Edge, Graph, Group
 from .sample import norm
 
@@ -29,55 +29,33 @@ class Sequence:
     axis: int
 
 
-def input_axis(box: Box, slot: int, shape: tuple[int, ...], axis: int) -> int | None:
-    """Return the axis of input ``slot`` that becomes ``axis`` of the box's result unmixed, or None if there is none.
-
-    >>> box = Box("y", "operation", "@", op="matmul", shape=(7, 2, 5))
-    >>> input_axis(box, 0, (7, 2, 3), 0), input_axis(box, 1, (3, 5), 0), input_axis(box, 0, (7, 2, 3), 2)
-    (0, None, None)
-    """
-    declared = registry.get(box.op) or composites.get(box.op)
-    if declared is None or not box.shape:
-        return None
-    ndim, out_ndim, given = len(shape), len(box.shape), box.given
-    if declared.contract.variadic:
-        same = box.op == "concatenate" and given.get("axis", 0) % out_ndim != axis
-        return axis if same else None
-    operand, out = declared.contract.inputs[slot], declared.contract.outputs[0] if declared.contract.outputs else None
-    if operand.dims is None:
-        return _opaque_axis(box, ndim, axis) if len(declared.contract.inputs) == 1 else None
-    if out is None or out.dims is None:
-        return None
-    free = out_ndim - len(out.core)
-    if out.before <= axis < out.before + free:  # one of the axes that ... stands for: they match from the right
-        place = ndim - (len(operand.core) - operand.before) - (out.before + free - axis)
-        return place if place >= operand.before and shape[place] == box.shape[axis] else None
-    letter = out.core[axis if axis < out.before else axis - free]
-    first, *others = declared.contract.inputs
-    if letter not in operand.core or letter not in first.core or any(_mixes(o, letter) for o in (first, *others, out)):
-        return None
-    if not others and letter != "N":  # of one input only the batch is sure to be kept apart: think of tril
-        return None
-    place = operand.core.index(letter)
-    return place if place < operand.before else place + ndim - len(operand.core)
+def parallel(graph: Graph) -> Graph:
+    """Return the graph with every box that treats all time steps alike as one box per step."""
+    if not any(box.step is not None for box in graph.boxes.values()):
+        return graph
+    graph = _unpacked(graph)
+    return _Splitter(graph, _Finder(graph).run()).run()
 
 
-def _mixes(operand: Operand, letter: str) -> bool:
-    """Whether a letter stands for two axes of one input, or for a part or multiple of one."""
-    return sum(letter in re.findall(r"[A-Za-z]+", dim) for dim in operand.core) > (letter in operand.core)
+def _unpacked(graph: Graph) -> Graph:
+    """The graph with packing and unpacking, by one mask, as what it comes to: zeros where the mask does not hold."""
+    inputs = graph.inputs()
+    boxes, edges = dict(graph.boxes), {id(e): e for e in graph.edges}
+    for box in graph.boxes.values():
+        packed = graph.boxes[inputs[box.id][0].tail] if box.op == "scatter" and inputs[box.id] else None
+        if packed is None or packed.op != "getitem" or not inputs[packed.id]:
+            continue
+        mask, same = box.given["index"], packed.given["index"]
+        source = inputs[packed.id][0]
+        fits = graph.boxes[source.tail].shape == box.shape
+        if fits and str(getattr(mask, "dtype", "")) == "bool" and np.array_equal(mask, same):
+            boxes[box.id] = replace(box, op="where", label="where", params="else 0", given={"condition": mask, "y": 0})
+            into = inputs[box.id][0]
+            edges[id(into)] = replace(source, head=box.id, slot=1, norm=into.norm, back=None)
+    return graph.changed(boxes=boxes, edges=list(edges.values()))
 
 
-def _opaque_axis(box: Box, ndim: int, axis: int) -> int | None:
-    """Where an operation of one input with any shape takes ``axis`` of its result from."""
-    given = box.given
-    if box.op == "transpose":
-        axes = given.get("axes") or tuple(reversed(range(ndim)))
-        return int(axes[axis]) % ndim
-    if "axis" not in given or given["axis"] is None:
-        return None
-    mixed = {a % ndim for a in (given["axis"] if isinstance(given["axis"], tuple) else (given["axis"],))}
-    kept = range(ndim) if len(box.shape) == ndim else [a for a in range(ndim) if a not in mixed]
-    return kept[axis] if axis < len(kept) and kept[axis] not in mixed else None
+# --- which boxes hold one value per step ------------------------------------------------------------------------------
 
 
 class _Finder:
@@ -90,7 +68,8 @@ class _Finder:
 
     def run(self) -> dict[str, Sequence]:
         for box in reversed(self.graph.boxes.values()):
-            self._look_back(box)
+            if box.step is None and box.shape and not isinstance(box.shape[0], tuple):
+                self._look_back(box)
         for box in self.graph.boxes.values():
             if (sequence := self._look_forward(box)) is not None:
                 self.found[box.id] = sequence
@@ -107,24 +86,36 @@ class _Finder:
         )
 
     def _look_back(self, box: Box) -> None:
-        """What is taken apart into the steps of a loop should be made step by step."""
-        ends = self.inputs[box.id]
-        if box.op == "unstack" and box.step is None and ends:
-            taken = {e.index: self.graph.boxes[e.head] for e in self.outputs[box.id]}
-            loops = {b.loop for b in taken.values() if b.step is not None}
-            source = self.graph.boxes[ends[0].tail]
-            steps = tuple(taken[i].step if i in taken else None for i in range(_length(source, box)))
-            if len(loops) == 1 and None not in steps and len(set(steps)) == len(steps):
-                axis = box.given.get("axis", 0) % len(source.shape)
-                self.wanted[source.id] = Sequence(loops.pop() or "", steps, axis)  # type: ignore[arg-type]
-        wanted = self.wanted.get(box.id)
-        if wanted is None or box.step is not None:
+        """What is taken apart into steps should be made step by step, and so should what it is made of."""
+        wanted = self._taken_apart(box) or self.wanted.get(box.id)
+        if wanted is None:
             return
-        for edge in ends:
+        self.wanted[box.id] = wanted
+        for edge in self.inputs[box.id]:
             source = self.graph.boxes[edge.tail]
             axis = input_axis(box, edge.slot, source.shape, wanted.axis) if source.shape else None
             if axis is not None:
                 self.wanted.setdefault(source.id, replace(wanted, axis=axis))
+
+    def _taken_apart(self, box: Box) -> Sequence | None:
+        """The sequence that a box holds if each element along one axis is used in a step of its own of one loop."""
+        found: dict[tuple[int, str | None], dict[int, int]] = {}
+        for edge in self.outputs[box.id]:
+            user = self.graph.boxes[edge.head]
+            taken: list[tuple[int, int, Box]] = []
+            if user.op == "unstack":
+                axis = user.given.get("axis", 0) % len(box.shape)
+                taken = [(axis, e.index or 0, self.graph.boxes[e.head]) for e in self.outputs[user.id]]
+            elif user.op == "getitem" and (place := element(user.given["index"], box.shape)):
+                users = [self.graph.boxes[e.head] for e in self.outputs[user.id]] if user.step is None else [user]
+                taken = [(*place, u) for u in users]
+            for axis, index, at in taken:
+                if at.step is not None:
+                    found.setdefault((axis, at.loop), {}).setdefault(index, at.step)
+        for (axis, loop), steps in found.items():
+            if len(steps) == box.shape[axis] == len(set(steps.values())):
+                return Sequence(loop or "", tuple(steps[i] for i in range(len(steps))), axis)
+        return None
 
     def _look_forward(self, box: Box) -> Sequence | None:
         ends = self.inputs[box.id]
@@ -146,6 +137,10 @@ class _Finder:
 
     def _kept(self, box: Box, ends: list[Edge], axis: int) -> Sequence | None:
         """The sequence along ``axis`` of the result, if all inputs that have that axis are sequences along it."""
+        if box.op == "getitem" and (whole := self.found.get(ends[0].tail)) is not None:
+            taken = selected(box.given["index"], self.graph.boxes[ends[0].tail].shape).get(axis)
+            part = taken is not None and taken[0] == whole.axis
+            return Sequence(whole.loop, tuple(whole.steps[i] for i in taken[1]), axis) if taken and part else None
         sequence: Sequence | None = None
         leaves: list[tuple[str, int]] = []
         for edge in ends:
@@ -169,31 +164,14 @@ class _Finder:
 
 def element_of(box: Box, edge: Edge, sequence: Sequence, graph: Graph) -> int | None:
     """Return which element ``box`` picks out of a sequence, -1 for an ``unstack`` that gives them all, else None."""
-    ndim = len(graph.boxes[edge.tail].shape)
-    if box.op == "unstack" and box.given.get("axis", 0) % ndim == sequence.axis:
+    shape = graph.boxes[edge.tail].shape
+    if box.op == "unstack" and box.given.get("axis", 0) % len(shape) == sequence.axis:
         return -1
-    if box.op != "getitem" or box.step is not None:
-        return None
-    index = box.given.get("index")
-    index = index if isinstance(index, tuple) else (index,)
-    if any(not isinstance(i, (int, slice)) for i in index):
-        return None
-    picked = index[sequence.axis] if sequence.axis < len(index) else None
-    plain = all(i == slice(None) for n, i in enumerate(index) if n != sequence.axis)
-    if not isinstance(picked, int) or isinstance(picked, bool) or not plain:
-        return None
-    return picked % len(sequence.steps)
+    place = element(box.given["index"], shape) if box.op == "getitem" and not box.symbol else None
+    return place[1] if place is not None and place[0] == sequence.axis else None
 
 
-def _length(source: Box, unstack: Box) -> int:
-    return int(source.shape[unstack.given.get("axis", 0)]) if source.shape else 0
-
-
-def parallel(graph: Graph) -> Graph:
-    """Return the graph with every box that treats all time steps alike as one box per step."""
-    if not any(box.step is not None for box in graph.boxes.values()):
-        return graph
-    return _Splitter(graph, _Finder(graph).run()).run()
+# --- one box per step -------------------------------------------------------------------------------------------------
 
 
 class _Splitter:
@@ -205,35 +183,77 @@ class _Splitter:
         self.groups = dict(graph.groups)
         self.boxes: dict[str, Box] = {}
         self.edges: list[Edge] = []
+        self.places = {id: {step: n for n, step in enumerate(s.steps)} for id, s in sequences.items()}
+        self.picks = {box.id: pick for box in graph.boxes.values() if (pick := self._pick(box)) is not None}
+        self.plain = {id for id in sequences if self._only_selects(id)}
+        self.whole: set[str] = set()  # sequences of which something uses the whole
+        for id in reversed(graph.boxes):
+            heads = [e.head for e in self.outputs[id]]
+            if any((h in self.whole and h in self.plain) or not (h in sequences or h in self.picks) for h in heads):
+                self.whole.add(id)
 
     def run(self) -> Graph:
         for box in self.graph.boxes.values():
             sequence = self.sequences.get(box.id)
             if sequence is None:
-                if not self._is_picker(box):
+                if box.id not in self.picks:
                     self._keep(box)
-            elif box.op == "stack":
-                if self._joined(box):
-                    self._keep(box)
-            else:
+                continue
+            if box.op != "stack" and box.id not in self.plain:
                 self._copy(box, sequence)
-                if self._joined(box):
+            if box.id in self.whole:
+                if box.op == "stack":
+                    self._keep(box)
+                else:
                     self._join(box, sequence)
         result = self.graph.changed(boxes=self.boxes, edges=self.edges, groups=self.groups)
         still_used = {e.tail for e in self.edges}
         return result.without([id for id in self.boxes if self.outputs.get(id) and id not in still_used])
 
-    def _is_picker(self, box: Box) -> bool:
-        """Whether the box only takes elements out of a sequence."""
-        return any(
-            e.tail in self.sequences and element_of(box, e, self.sequences[e.tail], self.graph) is not None
-            for e in self.inputs[box.id]
+    # --- who makes a value --------------------------------------------------------------------------------------------
+
+    def _pick(self, box: Box) -> tuple[str, int] | None:
+        """The sequence of which a box takes elements out, and which one (-1: all of them)."""
+        for edge in self.inputs[box.id] if box.id not in self.sequences else ():
+            sequence = self.sequences.get(edge.tail)
+            picked = None if sequence is None else element_of(box, edge, sequence, self.graph)
+            if picked is not None:
+                return edge.tail, picked
+        return None
+
+    def _only_selects(self, id: str) -> bool:
+        ends = self.inputs[id]
+        source = self.sequences.get(ends[0].tail) if ends else None
+        return source is not None and only_selects(
+            self.graph.boxes[id], len(self.graph.boxes[ends[0].tail].shape), source.axis
         )
 
-    def _joined(self, box: Box) -> bool:
-        """Whether anything uses the sequence as a whole."""
-        heads = [self.graph.boxes[e.head] for e in self.outputs[box.id]]
-        return any(h.id not in self.sequences and not self._is_picker(h) for h in heads)
+    def _source(self, tail: str, index: int | None) -> tuple[str, int | None]:
+        """The box that makes a value, seen through taking apart and joining."""
+        while tail in self.picks:
+            sequence, picked = self.picks[tail]
+            step = self.sequences[sequence].steps[(index or 0) if picked == -1 else picked]
+            found = self._at(sequence, step)
+            if isinstance(found, str):
+                return found, None
+            tail, index = found.tail, found.index
+        split = tail in self.sequences and self.graph.boxes[tail].op != "stack"
+        return f"{tail}.joined" if split else tail, index
+
+    def _at(self, id: str, step: int) -> str | Edge:
+        """What makes one step's element of a sequence: a copy, or for joined values the edge of that element."""
+        while id in self.plain:
+            id = self.inputs[id][0].tail
+        if self.graph.boxes[id].op == "stack":
+            return self.inputs[id][self.places[id][step]]
+        return self._id(self.graph.boxes[id], step)
+
+    def _element(self, id: str, step: int) -> tuple[str, int | None]:
+        """The box that makes one step's element of a sequence."""
+        found = self._at(id, step)
+        return (found, None) if isinstance(found, str) else self._source(found.tail, found.index)
+
+    # --- new boxes ----------------------------------------------------------------------------------------------------
 
     def _keep(self, box: Box) -> None:
         self.boxes[box.id] = box
@@ -241,60 +261,45 @@ class _Splitter:
             tail, index = self._source(edge.tail, edge.index)
             self.edges.append(replace(edge, tail=tail, index=index, label=edge.label if tail == edge.tail else ""))
 
-    def _source(self, tail: str, index: int | None) -> tuple[str, int | None]:
-        """The box that makes a value, seen through taking apart and joining."""
-        while True:
-            box = self.graph.boxes[tail]
-            ends = self.inputs[tail]
-            source = ends[0].tail if ends else ""
-            sequence = self.sequences.get(source)
-            element = (
-                None if sequence is None or tail in self.sequences else element_of(box, ends[0], sequence, self.graph)
-            )
-            if element is None or sequence is None:
-                return (f"{tail}.joined" if self._is_split(tail) else tail), index
-            element = (index or 0) if element == -1 else element
-            if self._is_split(source):
-                return self._id(self.graph.boxes[source], sequence.steps[element]), None
-            joined = self.inputs[source][element]  # of a stack
-            tail, index = joined.tail, joined.index
-
-    def _is_split(self, id: str) -> bool:
-        return id in self.sequences and self.graph.boxes[id].op != "stack"
+    def _step_group(self, box: Box, step: int) -> Group:
+        """The group of one step's copy of a box that lies in a group: the loop's own step if it is in the same."""
+        place, _, number = self.sequences[box.id].loop.rpartition("#")
+        group = Group("", "t", box.group, step=step, call=int(number) if place == box.group else 1)
+        group.id = f"{box.group}.{group.label}"
+        return group
 
     def _id(self, box: Box, step: int) -> str:
         if box.group is None:
             return f"{box.id}.t{step}"
-        return f"{box.group}.t{step}{box.id[len(box.group) :]}"
+        return f"{self._step_group(box, step).id}{box.id[len(box.group) :]}"
 
     def _copy(self, box: Box, sequence: Sequence) -> None:
         count = len(sequence.steps)
-        for place, step in enumerate(sequence.steps):
-            group = box.group
+        ends = self.inputs[box.id]
+        place = input_axis(box, 0, self.graph.boxes[ends[0].tail].shape, sequence.axis) if len(ends) == 1 else None
+        like = box if place is None else at_one_element(box, len(self.graph.boxes[ends[0].tail].shape), place)
+        for n, step in enumerate(sequence.steps):
+            group = None if box.group is None else self._step_group(box, step)
             if group is not None:
-                group = f"{group}.t{step}"
-                self.groups.setdefault(group, Group(group, "t", box.group, step=step))
+                self.groups.setdefault(group.id, group)
             copy = replace(
-                box, id=self._id(box, step), group=group, loop=sequence.loop, step=step,
+                like, id=self._id(box, step), group=None if group is None else group.id, loop=sequence.loop, step=step,
                 shape=_without(box.shape, sequence.axis), multiply_adds=box.multiply_adds // count,
-                value=_element(box.value, sequence.axis, place), gradient=_element(box.gradient, sequence.axis, place),
+                value=_slice(box.value, sequence.axis, n), gradient=_slice(box.gradient, sequence.axis, n),
             )  # fmt: skip
-            for edge in self.inputs[box.id]:
-                self._connect(copy, edge, place, step)
+            for edge in ends:
+                self._connect(copy, edge, step)
             self.boxes[copy.id] = copy
 
-    def _connect(self, copy: Box, edge: Edge, place: int, step: int) -> None:
+    def _connect(self, copy: Box, edge: Edge, step: int) -> None:
         """Feed one copy: by the element of a sequence, by a view of a parameter of its own, or as all are fed."""
         sequence = self.sequences.get(edge.tail)
         source = self.graph.boxes[edge.tail]
         shape, back = edge.shape, None  # of what is shared by all steps no step's part of the gradient is known
         if sequence is not None:
-            shape, back = _without(edge.shape, sequence.axis), _element(edge.back, sequence.axis, place)
-            if source.op == "stack":
-                joined = self.inputs[source.id][place]
-                tail, index = self._source(joined.tail, joined.index)
-            else:
-                tail, index = self._id(source, step), None
+            shape = _without(edge.shape, sequence.axis)
+            back = _slice(edge.back, sequence.axis, self.places[edge.tail][step])
+            tail, index = self._element(edge.tail, step)
         elif self._views_parameter(source):
             view = replace(source, id=f"{copy.id}.{source.op}{edge.slot}", group=copy.group, loop=copy.loop, step=step)
             self.boxes[view.id] = view
@@ -320,13 +325,13 @@ class _Splitter:
         )  # fmt: skip
         self.boxes[joined.id] = joined
         for slot, step in enumerate(sequence.steps):
-            shape = _without(box.shape, sequence.axis)
-            self.edges.append(Edge(self._id(box, step), joined.id, slot, shape=shape))
+            tail, index = self._element(box.id, step)
+            self.edges.append(Edge(tail, joined.id, slot, shape=_without(box.shape, sequence.axis), index=index))
 
 
 def _without(shape: Any, axis: int) -> Any:
     return shape if shape is None else (*shape[:axis], *shape[axis + 1 :])
 
 
-def _element(values: Any, axis: int, place: int) -> Any:
+def _slice(values: Any, axis: int, place: int) -> Any:
     return None if values is None else values[(slice(None),) * axis + (place,)]

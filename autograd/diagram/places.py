@@ -22,6 +22,27 @@ def is_group(scope: Scope) -> bool:
     return bool(scope.name) and scope.kind != "value"
 
 
+class Names:
+    """Names that are given once each."""
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        self._taken = dict.fromkeys(taken, 1)  # and how often each was asked for
+
+    def fresh(self, name: str) -> str:
+        """Return ``name``, or with a number appended if it is taken.
+
+        >>> names = Names(["tanh"])
+        >>> names.fresh("tanh"), names.fresh("tanh"), names.fresh("add")
+        ('tanh_2', 'tanh_3', 'add')
+        """
+        while True:
+            count = self._taken[name] = self._taken.get(name, 0) + 1
+            if count == 1:
+                return name
+            if f"{name}_{count}" not in self._taken:
+                name = f"{name}_{count}"
+
+
 class Places:
     """The groups of a drawing, and for every scope the one it lies in.
 
@@ -34,21 +55,12 @@ class Places:
         self._outside: dict[Scope, Path] = {}
         self._places: dict[Scope, tuple[str | None, str | None, int | None]] = {}
         self._ids: dict[Scope, str] = {}
-        self._taken: dict[str, int] = {}  # ids, and how often each was asked for
+        self.fresh = Names().fresh
         found = list(dict.fromkeys(self._group_scope(s) for s in scopes))
         outside = [self._before_time(self._path(s)) for s in found]
         self._model = len(reduce(shared, outside)) if outside else 0
         for scope in found:
             self._register(self._path(scope)[self._model :])
-
-    def fresh(self, id: str) -> str:
-        """Return ``id``, or with a number appended if it is taken."""
-        while True:
-            count = self._taken[id] = self._taken.get(id, 0) + 1
-            if count == 1:
-                return id
-            if f"{id}_{count}" not in self._taken:
-                id = f"{id}_{count}"
 
     def group(self, path: Path) -> str | None:
         """Return the id of the group at a path, None for the top."""

@@ -24,7 +24,13 @@ def name_rows(graph: Graph) -> None:
             if step is None:
                 box.row = id.removesuffix(f".t{box.step}")
             else:
-                box.row = f"{step.parent or ''}{id[len(step.id) :]}".lstrip(".")
+                box.row = _row(id, step)
+
+
+def _row(id: str, step: Group) -> str:
+    """The id of what lies in a step without that step."""
+    loop = f"{step.parent or ''}{f'#{step.call}' if step.call > 1 else ''}"
+    return f"{loop}{id[len(step.id) :]}".lstrip(".")
 
 
 def has_time(graph: Graph) -> bool:
@@ -142,7 +148,7 @@ def _group_in_column(graph: Graph, groups: dict[str, Group], box: Box, column: i
         if i == place and group.id not in plain:
             continue
         id = f"{group.id}.t{box.step}" if i < place else group.id
-        row = group.id if i < place else f"{path[place].parent or ''}{group.id[len(path[place].id) :]}".lstrip(".")
+        row = group.id if i < place else _row(group.id, path[place])
         while id in groups and groups[id].column != column:
             id += "′"
         copy = replace(group, id=id, parent=parent, column=column, row=row, step=None)
@@ -221,7 +227,7 @@ def _folded_groups(graph: Graph) -> tuple[dict[str, Group], dict[str | None, str
             new_ids[group.id] = parent
             continue
         steps = [g for g in graph.path(group.id) if g.step is not None]
-        id = group.id if not steps else f"{steps[0].parent or ''}{group.id[len(steps[0].id) :]}".lstrip(".")
+        id = group.id if not steps else _row(group.id, steps[0])
         new_ids[group.id] = id
         groups.setdefault(id, replace(group, id=id, parent=parent))
     return groups, new_ids

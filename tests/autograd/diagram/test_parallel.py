@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from autograd import composites, registry
+from autograd.diagram.axes import input_axis
 from autograd.diagram.graph import Box
-from autograd.diagram.parallel import input_axis
 from autograd.testing import samples
 
 OPS = {name: op for name, op in {**registry, **composites}.items() if not name.endswith("_example")}

@@ -20,7 +20,7 @@ from autograd import Tensor, kernels, scope, tensor, time_step
 from autograd.backend import by_name
 from autograd.core.scope import state
 from autograd.core.trace import call_of, tracing
-from autograd.diagram import tape, trace
+from autograd.diagram import loops, tape, trace
 from autograd.errors import AnomalyError, GraphError, ShapeError
 
 FUNCTIONS = {
@@ -231,10 +231,11 @@ def test_repeated_calls_are_groups_of_their_own() -> None:
             return x
 
     graph = tape.read(trace.run(Model(), np.ones((1, 2), np.float32)))
-    blocks = [f"t{t}.block{again}" for t in (1, 2) for again in ("", "#2")]
-    expected = {"t1", "t2", *blocks, *[f"{b}.fc{again}" for b in blocks for again in ("", "#2")]}
-    assert set(graph.groups) == expected
-    assert (graph.groups["t1.block#2"].call, graph.groups["t1.block#2"].name) == (2, "block")
+    steps = [f"t{t}{again}" for t in (1, 2) for again in ("", "#2")]
+    calls = [f"{step}.block.fc{again}" for step in steps for again in ("", "#2")]
+    assert set(graph.groups) == {*steps, *[f"{step}.block" for step in steps], *calls}
+    assert (graph.groups["t1#2"].call, graph.groups["t1#2"].name, graph.groups["t1#2"].step) == (2, "t", 1)
+    assert [g.label for g in loops.infer(graph).groups.values() if g.parent == "t2"] == ["block", "block#2"]
     with tracing(), scope("a"), scope("b"):
         assert autograd.current_scope().path == "a.b"  # a new trace counts anew
 

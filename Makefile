@@ -1,6 +1,7 @@
 # make demo    train the lecture's CNN on MNIST and write out/
 # make test    everything that CI runs
 # make data    fetch MNIST into the cache (the tests that need it skip without it)
+# make mutants corrupt every gradient rule, see that the tests notice, and write docs/mutants.md
 # make bench   the benchmarks, against PyTorch
 # make clean   remove what these commands made
 #
@@ -14,7 +15,7 @@ BIN     := $(VENV)/bin
 THREADS := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 NUMBA_NUM_THREADS=1
 
 .DELETE_ON_ERROR:
-.PHONY: demo test data bench clean
+.PHONY: demo test mutants data bench clean
 
 demo: $(VENV)/.has-vision $(VENV)/.has-draw
 	$(BIN)/python examples/mnist.py cnn --out out
@@ -25,6 +26,9 @@ test: $(VENV)/.has-test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(THREADS) $(BIN)/python -m pytest -n $(JOBS)
+
+mutants: $(VENV)/.has-test
+	$(THREADS) $(BIN)/python -m tests.mutants
 
 data: $(VENV)/.has-vision
 	$(BIN)/python -m vision.datasets mnist

@@ -30,7 +30,7 @@ relu6 = elementwise(
 leaky_relu = primitive(
     "leaky_relu", "x: ... -> ...", forward=lambda xp, x, negative_slope: xp.where(x > 0, x, x * negative_slope),
     vjp={"x": lambda g, x, negative_slope: where(x > 0, g, g * negative_slope)},
-    params={"negative_slope": 0.01}, kinks={"x": (0,)}, cases=({}, {"negative_slope": 0.3}),
+    params={"negative_slope": 0.01}, kinks={"x": (0,)}, cases=({}, {"negative_slope": 0.3}, {"negative_slope": -0.5}),
     doc="x for x > 0, otherwise negative_slope·x.", source="Maas et al., Rectifier nonlinearities, ICML 2013",
 )  # fmt: skip
 

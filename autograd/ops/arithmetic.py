@@ -82,10 +82,10 @@ hypot = elementwise(
 )  # fmt: skip
 remainder = elementwise(
     "remainder", "x, y", forward="remainder", deriv={"x": 1, "y": lambda x, y: -floor_divide(x, y)}, label="mod",
-    domain={"x": (0.1, 0.9), "y": (1, INF)}, kinks={"x": "multiples of y"}, doc="x − y·⌊x / y⌋.",
+    domain={"x": (3, 4), "y": (2.1, 2.9)}, kinks={"x": "multiples of y"}, doc="x − y·⌊x / y⌋.",
 )  # fmt: skip
 floor_divide = elementwise(
-    "floor_divide", "x, y", forward="floor_divide", deriv={"x": 0, "y": 0}, domain={"x": (0.1, 0.9), "y": (1, INF)},
+    "floor_divide", "x, y", forward="floor_divide", deriv={"x": 0, "y": 0}, domain={"x": (3, 4), "y": (2.1, 2.9)},
     kinks={"x": "multiples of y"}, doc="⌊x / y⌋; its derivative is 0.",
 )  # fmt: skip
 absolute = elementwise(

@@ -152,6 +152,7 @@ def _declare(n: int) -> tuple[Callable[..., Any], ...]:
     }  # a stride of 2 leaves one over
     grouped: Values = {**small, "stride": 2, "padding": 1, "N": 2, "C": 2, "K": 2, "groups": 2}
     adjoint: Values = {**grouped, **dict.fromkeys(windows.split(), 3)}
+    fewer: Values = {**small, "N": 2, "C": 2, "K": 3, **dict.fromkeys(windows.split(), 3)}  # windows than fit
 
     def dims(sizes: Values, params: Values) -> Values:
         _check_groups(name, "K", sizes["K"], params["groups"])
@@ -198,7 +199,7 @@ def _declare(n: int) -> tuple[Callable[..., Any], ...]:
             "y": _rule("y_shape w", lambda g, shape, w, *options: _first(conv(g, w, *options), shape)),
             "w": _rule("y w_shape", lambda g, y, shape, *options: conv_dw(g, y, shape[2:], *options)),
         },
-        cases=({**adjoint, "size": (5,) * n},),
+        cases=({**adjoint, "size": (5,) * n}, {**fewer, "size": (5,) * n}),
         doc=f"The adjoint of {name} in x: from the result's gradient y the gradient of an x of size ``size``.",
     )
 
@@ -223,7 +224,7 @@ def _declare(n: int) -> tuple[Callable[..., Any], ...]:
             "x": _rule("x_shape y", lambda g, shape, y, *options: conv_dx(y, g, shape[2:], *options)),
             "y": _rule("x y_shape", lambda g, x, shape, *options: _first(conv(x, g, *options), shape)),
         },
-        cases=({**adjoint, "width": (2,) * n},),
+        cases=({**adjoint, "width": (2,) * n}, {**fewer, "width": (2,) * n}),
         doc=f"The adjoint of {name} in w: from the result's gradient y the gradient of filters of size ``width``.",
     )
 
@@ -268,7 +269,11 @@ def _declare(n: int) -> tuple[Callable[..., Any], ...]:
             "x": _rule("x_shape w", lambda g, shape, w, *options: _first(conv(g, w, *options), shape)),
             "w": _rule("x w_shape", lambda g, x, shape, *options: conv_dw(g, x, shape[2:], *options)),
         },
-        cases=({**small, "N": 2}, {**grouped, "output_padding": 1, "K": 4}),
+        cases=(
+            {**small, "N": 2},
+            {**grouped, "output_padding": 1, "K": 4},
+            {**small, "C": 2, "dilation": 3, "output_padding": 2},
+        ),
         source="Zeiler et al., Deconvolutional networks, CVPR 2010",
         doc=f"The adjoint of {name}, to enlarge maps: x[n, c, p…] · w[c, k, r…] is added to "
         "out[n, k, p·stride + r·dilation − padding …]; ``output_padding`` elements more at the end of each axis.",

@@ -260,6 +260,7 @@ _norm: Operation = primitive(
     params=REDUCTION,
     vjp={"x": lambda g, x, out, axis: x * kept(where(out == 0, 0, g / where(out == 0, 1, out)), x.shape, axis)},
     cases=({}, {"axis": 0, "x": (3, 2)}, {"axis": (-2, -1), "keepdims": True, "x": (2, 2, 3)}),
+    kinks={"x": "zeros"},
     label="‖x‖",
     doc="√(Σ x²), over all elements or along ``axis``; the subgradient at x = 0 is 0.",
 )

@@ -158,6 +158,11 @@ def _declare_avg(n: int) -> Callable[..., Any]:
         _check(name, size, sizes, fit, width, padding, ones)
         return named(windows, fit)
 
+    left_over = {
+        **dict.fromkeys(windows.split(), 3), "size": (6,) * n, "kernel_size": (3,) * n, "stride": (2,) * n,
+        "padding": ((1, 1),) * n, "ceil_mode": False,
+    }  # fmt: skip
+
     def back(g: Any, width: Ints, stride: Ints, padding: Pairs, *rest: bool) -> Any:
         return pool(g, width, stride, [before for before, _ in padding], *rest)
 
@@ -174,6 +179,7 @@ def _declare_avg(n: int) -> Callable[..., Any]:
             of(4, kernel_size=2),
             of(5, kernel_size=3, stride=2, padding=1, count_include_pad=False),
             of(6, kernel_size=3, stride=2, padding=1, ceil_mode=True),
+            of(6, kernel_size=3, stride=2, padding=1),
         ),
         source=LECUN,
         doc="The mean of every window: out[n, c, p…] = mean_r… x[n, c, p·stride + r − padding …]. The stride is the "
@@ -187,17 +193,7 @@ def _declare_avg(n: int) -> Callable[..., Any]:
         params={"size": REQUIRED, **dict.fromkeys(options, REQUIRED)},
         linear_in=("y",),
         vjp={"y": with_options("", options, back)},
-        cases=(
-            {
-                **dict.fromkeys(windows.split(), 3),
-                "size": (6,) * n,
-                "kernel_size": (3,) * n,
-                "stride": (2,) * n,
-                "padding": ((1, 1),) * n,
-                "ceil_mode": False,
-                "count_include_pad": False,
-            },
-        ),
+        cases=({**left_over, "count_include_pad": False}, {**left_over, "count_include_pad": True}),
         source=LECUN,
         doc=f"The adjoint of {name}: from the result's gradient y the gradient of an x of size ``size``.",
     )

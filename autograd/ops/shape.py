@@ -60,7 +60,7 @@ expand_dims = primitive(
 )  # fmt: skip
 squeeze = primitive(
     "squeeze", "x", forward="squeeze", params={"axis": None}, vjp={"x": lambda g, x_shape: g.reshape(x_shape)},
-    linear_in=("x",), cases=({"x": (1, 2, 1)}, {"axis": 0, "x": (1, 2, 1)}),
+    linear_in=("x",), cases=({"x": (1, 3, 2)}, {"axis": 0, "x": (1, 2, 1)}),
     doc="Without the axes of size 1, or those given.",
 )  # fmt: skip
 flip = primitive(
@@ -121,7 +121,7 @@ def _concatenate_rule(g: Any, xs_shape: Any, axis: int) -> Any:
 concatenate = primitive(
     "concatenate", "*xs", forward=lambda xp, xs, axis: xp.concatenate(xs, axis=axis), params={"axis": 0},
     vjp={"xs": _concatenate_rule},
-    cases=({"xs": ((2, 3), (1, 3))}, {"axis": -1, "xs": ((2, 3), (2, 1), (2, 2))}),
+    cases=({"xs": ((2, 3), (1, 3))}, {"axis": -1, "xs": ((2, 3), (2, 1), (2, 2))}, {"xs": ((2, 3),)}),
     doc="The arrays joined along an axis that they have.",
 )  # fmt: skip
 stack = primitive(

@@ -272,10 +272,14 @@ def kink_values(op: Any, name: str, kink: Any, params: Mapping[str, Any]) -> lis
 
 
 def numbers(shape: Shape, domain: Any, kinks: Sequence[float], rng: np.random.Generator) -> np.ndarray:
-    """Values spread over the domain, one in each part of it, that keep away from ``kinks``."""
+    """Values spread over the domain, one in each part of it, or, half of them, next to a kink, but never on one."""
     count = math.prod(shape)
     u = (rng.permutation(count) + rng.random(count)) / max(count, 1)
-    return placed(u.reshape(shape), domain, kinks)
+    x = placed(u.reshape(shape), domain, kinks)
+    if kinks and domain is None:
+        beside = rng.choice(kinks, shape) + rng.uniform(-1.0, 1.0, shape)
+        x = _off(np.where(rng.random(shape) < 0.5, beside, x), kinks)
+    return x
 
 
 def placed(u: np.ndarray, domain: Any, kinks: Sequence[float]) -> np.ndarray:
@@ -289,7 +293,11 @@ def placed(u: np.ndarray, domain: Any, kinks: Sequence[float]) -> np.ndarray:
         x = high - 0.2 - 2.3 * u
     else:
         x = (2 * u - 1) * max([3.0, *[1.5 * abs(kink) for kink in kinks]])
-    x = np.asarray(x)
+    return _off(np.asarray(x), kinks)
+
+
+def _off(x: np.ndarray, kinks: Sequence[float]) -> np.ndarray:
+    """The values, those close to a kink moved away from it."""
     for kink in sorted(kinks):
         near = np.abs(x - kink) < MARGIN
         x = np.where(near, kink + np.where(x < kink, -2, 2) * MARGIN, x)

@@ -151,6 +151,17 @@ def test_a_singular_value_of_zero_has_a_gradient():
     close(dx, np.outer([1, 2, 2], [3, 4]) / 15)
 
 
+def test_values_of_one_are_no_exception():
+    """A mask for equal values must not take 1 for 0."""
+    x = np.array([[0.6], [0.8]])
+    assert_gradients(lambda x: linalg.svd(x), x)
+
+
+def test_a_singular_value_of_zero_has_no_vectors():
+    x = autograd.tensor(np.zeros((2, 1)), requires_grad=True)
+    assert np.isnan(autograd.gradients(linalg.svd(x)[0].sum(), x).numpy()).any()
+
+
 def test_norms():
     x = np.array([[3.0, -4.0], [0.0, 0.0]])
     for ord_ in (None, "fro"):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from autograd.testing.properties import PROPERTIES
+from tests.autograd import test_linalg
 
 from .equivalent import proof_of
 from .rules import OPS, Mutant, mutants_of
@@ -21,6 +22,18 @@ FIRST = (
     "stated subgradients lie between the slopes",
 )
 ORDER = [PROPERTIES[name] for name in dict.fromkeys((*FIRST, *PROPERTIES))]  # what kills most and costs least first
+
+# What no declaration says: gradients where singular values or eigenvalues are equal or 0 have tests of their own.
+BY_HAND: dict[str, tuple[Callable[[], None], ...]] = {
+    "eigh": (test_linalg.test_equal_values_have_gradients_but_their_vectors_do_not,),
+    "svd": (
+        test_linalg.test_equal_values_have_gradients_but_their_vectors_do_not,
+        test_linalg.test_a_singular_value_of_zero_has_a_gradient,
+        test_linalg.test_a_singular_value_of_zero_has_no_vectors,
+        test_linalg.test_values_of_one_are_no_exception,
+    ),
+    "norm": (test_linalg.test_norms,),
+}
 
 
 @dataclass(frozen=True)
@@ -53,6 +66,11 @@ def killer(mutant: Mutant) -> str:
                 property.hold(op)
             except AssertionError:
                 return property.name
+        for test in BY_HAND.get(mutant.op, ()):
+            try:
+                test()
+            except Exception:
+                return test.__name__.replace("_", " ")
     return ""
 
 
@@ -66,6 +84,8 @@ def judge_operation(name: str) -> list[Verdict]:
     """Judge all mutants of one operation, which itself must have all properties: otherwise every mutant would die."""
     for property in ORDER:
         property.hold(OPS[name])
+    for test in BY_HAND.get(name, ()):
+        test()
     return [judge(mutant) for mutant in mutants_of(name)]
 
 

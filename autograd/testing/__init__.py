@@ -16,6 +16,7 @@ __all__ = ["Comparison", "Report", "assert_gradients", "check_gradients", "oracl
 
 LAZY = {  # imported when first wanted: some need Hypothesis
     "check_operation": "properties",
+    "check_precision": "precision",
     "gradient_property": "property",
     "programs": "programs",
     "properties": "properties",

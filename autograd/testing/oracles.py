@@ -175,7 +175,9 @@ def _derivatives(f: Function, x: np.ndarray, directions: np.ndarray, scale: Any,
         closer = around.take(at).witnessed(again.value, again.error)
         better = vague[at] & (closer < error[at])
         value[at], error[at] = np.where(better, again.value, value[at]), np.where(better, closer, error[at])
-    return Estimate(value, np.where(error > 0.1 * enough, UNSETTLED * error, error))
+    size = np.maximum(np.abs(around.plus[LEVELS - 1]), np.abs(around.minus[LEVELS - 1]))
+    settled = error <= 16 * (EPS * size + noise) / around.h[LEVELS - 1]
+    return Estimate(value, np.where(settled, error, UNSETTLED * error))
 
 
 @np.errstate(all="ignore")

@@ -136,3 +136,63 @@ def test_padding(lengths, batch_first, side):
     close(packed.data, their_packed.data)
     for a, b in zip(ours_rnn.unpack_sequence(packed), theirs_rnn.unpack_sequence(their_packed), strict=True):
         close(a, b)
+
+
+def detached(state):
+    return tuple(s.detach() for s in state) if isinstance(state, tuple) else state.detach()
+
+
+@given(configurations(), st.integers(1, 8), st.integers(1, 4))
+@settings(max_examples=40, deadline=None)
+def test_truncation_is_a_loop_with_detach(configuration, T, k):
+    kind, (D, H, _, *rest), seed = configuration
+    ours, theirs = both(kind, (D, H, 1, *rest[:-3], False, 0.0, False), seed)
+    ours.truncate = k
+    mine, other = pairs([(T, 2, D), *[(1, 2, H)] * len(ours.state_names)], seed)
+    out, last = ours(mine[0], together(mine[1:]))
+    parts, state = [], together(other[1:])
+    for t, x in enumerate(other[0]):
+        part, state = theirs(x[None], detached(state) if t and t % k == 0 else state)
+        parts.append(part)
+    compare(ours, theirs, [out, *flat(last)], [torch.cat(parts), *flat(state)], mine, other, seed)
+
+
+@given(st.integers(1, 6), st.integers(1, 3), st.integers(0, 99))
+@settings(max_examples=20, deadline=None)
+def test_gradient_norms_are_those_of_retained_gradients(T, N, seed):
+    ours, theirs = both("LSTMCell", (2, 3), seed)
+    (x,), (y,) = pairs([(T, N, 2)], seed)
+    layer = nn.LSTM(2, 3).double()
+    layer.load_state_dict({f"{name}_l0": p for name, p in ours.state_dict().items()})
+    norms = nn.gradient_norms((layer(x)[0][-1] ** 2).sum())
+    state, states = (torch.zeros(N, 3).double(), torch.zeros(N, 3).double()), []
+    for y_t in y:
+        state = theirs(y_t, state)
+        for s in state:
+            s.retain_grad()
+        states.append(state)
+    (state[0] ** 2).sum().backward()
+    for name, found in zip("hc", zip(*states, strict=True), strict=True):
+        np.testing.assert_allclose(norms[f"lstm.{name}"], [s.grad.norm().item() for s in found], rtol=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
+def test_training_takes_the_same_way(kind):
+    ours, theirs = both(kind, (2, 4, 2, *(["tanh"] if kind == "RNN" else []), True, False, 0.0, True), 0)
+    head, their_head = both("Linear", (8, 1), 0)
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(5, 8, 2)), rng.normal(size=(5, 8, 1))
+    optimizer = nn.optim.Adam([*ours.parameters(), *head.parameters()], lr=0.02)
+    their_optimizer = torch.optim.Adam([*theirs.parameters(), *their_head.parameters()], lr=0.02)
+    losses, their_losses = [], []
+    for _ in range(100):
+        loss = ((head(ours(autograd.tensor(x))[0]) - y) ** 2).mean()
+        their_loss = ((their_head(theirs(torch.tensor(x))[0]) - torch.tensor(y)) ** 2).mean()
+        for o, value in ((optimizer, loss), (their_optimizer, their_loss)):
+            o.zero_grad()
+            value.backward()
+            o.step()
+        losses.append(loss.item())
+        their_losses.append(their_loss.item())
+    np.testing.assert_allclose(losses, their_losses, rtol=1e-9)
+    assert losses[-1] < losses[0] / 2

@@ -267,7 +267,7 @@ def test_a_drawing_has_every_statement_once(program: Program) -> None:
 
 def test_a_wrong_rule_is_shrunk_to_its_statement_and_drawn(tmp_path: Path) -> None:
     @settings(max_examples=200, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
-    @given(programs(ops=[WRONG, "multiply", "add", "tanh", "matmul", "sum", "transpose", "softmax"]))
+    @given(programs(5, ops=[WRONG, "multiply", "add", "tanh", "matmul", "sum", "transpose"], blocks=False))
     def check(program: Program) -> None:
         program.check(directory=tmp_path)
 
@@ -276,7 +276,7 @@ def test_a_wrong_rule_is_shrunk_to_its_statement_and_drawn(tmp_path: Path) -> No
     message = str(failure.value)
     assert message.count("wrong: ") == 1 and f"{WRONG!r}" in message.split("picture")[0]
     assert f"picture: {tmp_path / 'program.svg'}" in message
-    picture = (tmp_path / "program.svg").read_text()
+    picture = (tmp_path / "program.svg").read_text().replace("\u00a0", " ").replace("&#160;", " ")
     assert f"✗ v2 = {WRONG}" in picture and "but differences" in picture
     source = (tmp_path / "program.py").read_text()
     assert 1 <= sum(" = autograd." in line and "tensor(" not in line for line in source.splitlines()) <= 3

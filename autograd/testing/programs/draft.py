@@ -134,8 +134,9 @@ class Draft:
         """Refuse a call that has a kink, a jump or a sharp bend around its arguments."""
         rng = np.random.default_rng(self.seed)
         here: list[Any] = [self.env[a].data if isinstance(a, str) else a for a in call.args]
-        moves = [
-            rng.choice([-STEP, STEP], x.shape) if getattr(x, "dtype", None) is not None and x.dtype.kind == "f" else 0
+        signs = (-STEP, STEP)
+        moves = [  # of different lengths, so that what is equal does not stay so
+            rng.choice(signs, x.shape) * rng.uniform(0.5, 1, x.shape) if getattr(x, "dtype", 0) == np.float64 else 0
             for x in here
         ]
         results = []

@@ -112,7 +112,7 @@ def save(program: Program, wrong: list[Call], directory: Path) -> Path:
     for box in full.boxes.values():
         values = [box.symbol] if box.symbol else [e.label for e in full.edges if e.tail == box.id]
         known = [n for n in dict.fromkeys(values) if n in notes]
-        if known and box.kind != "output":
+        if known and box.kind not in ("output", "loss"):
             mark = "✗ " * bool(culprits & set(known))
             box.label = f"{mark}{', '.join(known)}{f' = {box.op}' if box.op else ''}"
             box.params = "; ".join(_note(*notes[n]) for n in known)

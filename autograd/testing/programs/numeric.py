@@ -59,6 +59,13 @@ def _set_item(x: Any, value: Any, index: Any) -> Any:
     return out
 
 
+def _last_tied(x: Any, out: Any, axis: Any) -> Any:
+    if axis is None:
+        return _last_tied(x.ravel(), out, 0).reshape(x.shape)
+    tied = x == np.expand_dims(out, axis)
+    return tied & (np.flip(np.flip(tied, axis).cumsum(axis), axis) == 1)
+
+
 def _flatten(x: Any, start_axis: int, end_axis: int) -> Any:
     end = end_axis % max(x.ndim, 1) + 1
     return x.reshape(*x.shape[:start_axis], -1, *x.shape[end:])
@@ -99,7 +106,8 @@ TABLE: dict[str, Callable[..., Any]] = {
     "hardswish": lambda x: x * np.clip(x + 3, 0, 6) / 6,
     "hardtanh": lambda x, low, high: np.clip(x, low, high),
     "identity": lambda x: x,
-    "last_tied": lambda x, out, axis: x == out,
+    "inner": lambda x, y: (x * y).sum(-1),
+    "last_tied": _last_tied,
     "layer_norm": lambda x, w, b, axes, eps: _standard(x, tuple(range(-axes, 0)), eps) * w + b,
     "leaky_relu": _linear_tail(lambda x, slope: slope * x),
     "log_sigmoid": lambda x: -np.log(1 + np.exp(-x)),

@@ -29,7 +29,7 @@ class Program:
     a = autograd.exp(x)
     outputs = (a,)
     >>> program.run()
-    (tensor([2.7182818284590451, 7.3890560989306504], dtype=float64),)
+    (tensor([2.71828183, 7.3890561 ], dtype=float64, op=exp),)
     """
 
     inputs: Mapping[str, np.ndarray]

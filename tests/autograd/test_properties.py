@@ -9,7 +9,7 @@ from autograd.core.tensor import make
 from autograd.errors import DTypeError
 from autograd.testing import samples
 from autograd.testing.properties import PROPERTIES, check_operation, example
-from autograd.testing.properties.values import batches
+from autograd.testing.properties.agreement import batches
 
 DOC = "words for a reader."
 KEPT, CACHE = [], {}

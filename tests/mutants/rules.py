@@ -15,7 +15,8 @@ from autograd.core.primitive import Primitive
 
 from . import source
 
-OPS = {name: op for name, op in {**registry, **composites}.items() if not name.endswith("_example")}
+DECLARED = {**registry, **composites}.items()
+OPS = {name: op for name, op in DECLARED if op.call.__module__.startswith("autograd.") and "_example" not in name}
 
 
 @dataclass(frozen=True)

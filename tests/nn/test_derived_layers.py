@@ -18,6 +18,7 @@ import autograd
 import nn
 from autograd import Tensor, backend
 from autograd.core.contract import Contract
+from autograd.errors import AutogradError
 from autograd.testing import check_gradients, samples
 from autograd.testing.properties.memory import quiet_collector
 from nn.conv import PADDING_MODES
@@ -282,3 +283,82 @@ def test_graphs_leave_no_cycles(layer):
             autograd.gradients(slopes, moving, weights(slopes), allow_unused=True)
         del out, dx, slopes
         assert gc.collect() == 0
+
+
+# --- each of these properties can fail --------------------------------------------------------------------------------
+
+
+class OnePart(nn.Linear):
+    """Its bias gets no gradient."""
+
+    def forward(self, x):
+        return x @ self.weight.T + self.bias.detach()
+
+
+class Mixed(nn.Linear):
+    """It centres over the batch."""
+
+    def forward(self, x):
+        return super().forward(x - x.mean(axis=0))
+
+
+class Widened(nn.Linear):
+    """It computes in float64."""
+
+    def forward(self, x):
+        return super().forward(x) * autograd.tensor(np.ones(1))
+
+
+class Forgotten(nn.Linear):
+    """It has a state that no dictionary holds."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.hidden = np.random.default_rng().random()
+
+    def forward(self, x):
+        return super().forward(x) * self.hidden
+
+
+class AtHome(nn.Linear):
+    """It knows one device."""
+
+    def forward(self, x):
+        return super().forward(x) + autograd.ones((1, 3), dtype=x.dtype)
+
+
+class Unsteady(nn.Linear):
+    """It counts its calls."""
+
+    calls = 0
+
+    def forward(self, x):
+        self.calls += 1
+        return super().forward(x) * self.calls
+
+
+class Knotted(nn.Linear):
+    """It leaves a cycle."""
+
+    def forward(self, x):
+        knot = [x]
+        knot.append(knot)
+        return super().forward(x)
+
+
+@pytest.mark.parametrize(
+    ("module", "check", "arguments"),
+    [
+        (OnePart, test_gradients_of_two_orders_in_inputs_and_parameters, (True,)),
+        (Mixed, test_a_batch_is_its_members, ()),
+        (Widened, test_float32_stays_float32, ()), (Forgotten, test_a_saved_state_gives_the_same_outputs, ()),
+        (AtHome, test_devices_agree, ("strict",)), (Unsteady, test_twice_the_same_and_no_gradient_is_a_view, ()),
+        (Knotted, test_graphs_leave_no_cycles, ()),
+    ],
+)  # fmt: skip
+def test_a_wrong_layer_is_noticed(monkeypatch, module, check, arguments):
+    monkeypatch.setattr(nn, "Wrong", module, raising=False)
+    with pytest.raises((AssertionError, AutogradError)):
+        check(Layer("Wrong", (4, 3), "x: N D"), *arguments)
+    monkeypatch.setattr(nn, "Wrong", nn.Linear)
+    check(Layer("Wrong", (4, 3), "x: N D"), *arguments)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import DTypeError
-from . import gradients, memory, values
+from . import agreement, gradients, memory, values
 from .declared import PROPERTIES, Example, InconclusiveError, Property, example, holds, of_sample
 
 
@@ -43,16 +43,14 @@ def check_operation(op: Any, *, examples: int | None = None, rng: np.random.Gene
         AssertionError: if a property does not hold or the declaration says too little; with all that is wrong.
         DTypeError: if ``op`` is not a declared operation.
 
-    >>> from autograd import elementwise, exp
+    >>> from autograd import elementwise
     >>> gaussian = elementwise(
     ...     "gaussian_example", "x", forward=lambda xp, x: xp.exp(-x * x), deriv={"x": lambda x, out: -2 * x * out},
     ...     doc="e^(−x²).",
     ... )
-    >>> print(check_operation(gaussian))
-    gaussian_example: ... properties hold at ... examples
-      gradients agree with the oracle: 3
-      ...
-      not applicable: kernels equal the reference (needs a kernel)
+    >>> covered = check_operation(gaussian)
+    >>> covered.checked["gradients agree with the oracle"], covered.passed_over["kernels equal the reference"]
+    (3, 'a kernel')
     """
     declared = getattr(op, "op", op)
     if not hasattr(declared, "contract") or not hasattr(declared, "cases"):
@@ -80,6 +78,6 @@ def check_operation(op: Any, *, examples: int | None = None, rng: np.random.Gene
 
 
 __all__ = [
-    "PROPERTIES", "Coverage", "Example", "InconclusiveError", "Property", "check_operation", "example", "gradients",
-    "holds", "memory", "of_sample", "values",
+    "PROPERTIES", "Coverage", "Example", "InconclusiveError", "Property", "agreement", "check_operation", "example",
+    "gradients", "holds", "memory", "of_sample", "values",
 ]  # fmt: skip

@@ -186,6 +186,10 @@ class _Splitter:
         self.places = {id: {step: n for n, step in enumerate(s.steps)} for id, s in sequences.items()}
         self.picks = {box.id: pick for box in graph.boxes.values() if (pick := self._pick(box)) is not None}
         self.plain = {id for id in sequences if self._only_selects(id)}
+        self.clashing: set[str] = set()  # sequences whose copies would be called as something in the loop's own steps
+        self.clashing = {
+            id for id, s in sequences.items() if any(self._id(graph.boxes[id], t) in graph.boxes for t in s.steps)
+        }
         self.whole: set[str] = set()  # sequences of which something uses the whole
         for id in reversed(graph.boxes):
             heads = [e.head for e in self.outputs[id]]
@@ -271,7 +275,7 @@ class _Splitter:
     def _id(self, box: Box, step: int) -> str:
         if box.group is None:
             return f"{box.id}.t{step}"
-        return f"{self._step_group(box, step).id}{box.id[len(box.group) :]}"
+        return f"{self._step_group(box, step).id}{box.id[len(box.group) :]}{'.each' * (box.id in self.clashing)}"
 
     def _copy(self, box: Box, sequence: Sequence) -> None:
         count = len(sequence.steps)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .. import backend
-from ..core.tensor import Tensor
+from ..core.tensor import Tensor, named
 from ..errors import DomainError, DTypeError, ShapeError
 from .arithmetic import where
 from .shape import stack, unstack
@@ -64,7 +64,7 @@ class Timeline:
 
     def steps(self, x: Any) -> Iterable[tuple[int, Any]]:
         """Every step's number and input, in the order of the loop."""
-        x = self._masked(x)  # what pads a row may be anything, even NaN
+        x = self._masked("x", x)  # what pads a row may be anything, even NaN
         steps = list(enumerate(unstack(x, self.axis), 1))
         return reversed(steps) if self.reverse else steps
 
@@ -85,13 +85,13 @@ class Timeline:
 
     def join(self, outputs: list[Any]) -> Any:
         """The outputs of all steps along the axis of time."""
-        return self._masked(stack(outputs[::-1] if self.reverse else outputs, self.axis))
+        return self._masked("h", stack(outputs[::-1] if self.reverse else outputs, self.axis))
 
-    def _masked(self, x: Any) -> Any:
+    def _masked(self, name: str, x: Any) -> Any:
         """Zero instead of what lies behind the rows' lengths."""
         if self.shortest == self.length:
             return x
-        return where(self.running if self.axis == 0 else self.running.swapaxes(0, 1), x, 0)
+        return named(name, where(self.running if self.axis == 0 else self.running.swapaxes(0, 1), x, 0))
 
 
 def _beside(x: Any, mask: np.ndarray) -> Any:

@@ -1,10 +1,13 @@
 """Operations on whole sequences become one box per step: which axes are kept apart, and what is drawn then."""
 
 import zlib
+from typing import Any
 
 import numpy as np
 import pytest
 
+import autograd
+import nn
 from autograd import composites, registry
 from autograd.diagram.axes import input_axis
 from autograd.diagram.graph import Box
@@ -33,3 +36,44 @@ def test_an_axis_that_is_kept_apart_can_be_computed_slice_by_slice(name: str) ->
                 part = [x if s is None else np.take(x, [i], axis=s) for x, s in zip(sample.inputs, slots, strict=True)]
                 expected = np.take(out, [i], axis=axis)
                 np.testing.assert_allclose(sample.bind(op.call)(*part), expected, rtol=1e-9, atol=1e-12)
+
+
+class Twice(nn.Module):
+    """The operation of its steps once more, on all states at a time."""
+
+    def __init__(self) -> None:
+        self.w = nn.Parameter(autograd.ones((2, 2)))
+
+    def forward(self, x: Any) -> Any:
+        h, states = autograd.zeros((1, 2)), []
+        for t, x_t in enumerate(x, 1):
+            with autograd.time_step(t):
+                h = autograd.tanh(h @ self.w + x_t)
+                states.append(h)
+        return autograd.tanh(autograd.stack(states))
+
+
+def test_copies_are_called_as_nothing_else() -> None:
+    graph = nn.draw(nn.Sequential(Twice(), nn.Linear(2, 1)), autograd.ones((3, 1, 2)), time="unfold", depth=9).graph
+    inputs = graph.inputs()
+    squashed = [box.id for box in graph.boxes.values() if box.op == "tanh"]
+    assert len(squashed) == 6 and all(len(inputs[id]) == 1 for id in squashed)
+
+
+class Padded(nn.Module):
+    """Rows of different lengths, in one or both directions."""
+
+    def __init__(self, **options: Any) -> None:
+        self.rnn = nn.RNN(2, 3, bias=False, **options)
+        self.head = nn.Linear(3, 2, bias=False)
+
+    def forward(self, x: Any) -> Any:
+        return self.head(self.rnn(x, lengths=[4, 2])[0])
+
+
+@pytest.mark.parametrize("options", [{}, {"truncate": 2}], ids=["whole", "truncated"])
+def test_every_step_of_a_padded_batch_reads_the_same(options: dict[str, int]) -> None:
+    x = autograd.ones((4, 2, 2))
+    formulas = {box.formula for box in nn.draw(Padded(**options), x, time="unfold").graph.boxes.values()}
+    assert formulas >= {f"y{t} = W_hy h{t}" for t in "₁₂₃₄"}
+    assert "yₜ = W_hy hₜ" in {box.formula for box in nn.draw(Padded(**options), x, time="fold").graph.boxes.values()}

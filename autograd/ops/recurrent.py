@@ -104,10 +104,11 @@ def _unfold(cell: Any, x: Any, states: Sequence[Any], weights: Sequence[Any], ti
 
     ``time`` does what is asked for besides the formula; without lengths and truncation nothing.
     """
+    formula = cell.op.definition  # without a scope of the cell's own: the loop is its place
     outputs = []
     for t, x_t in time.steps(x):
         with time_step(t):
-            after = cell.op.definition(x_t, *time.cut(states, t), *weights)
+            after = formula(x_t, *time.cut(states, t), *weights)
             states = time.keep(after if isinstance(after, tuple) else (after,), states, t)
             outputs.append(states[0])
     return time.join(outputs), *states

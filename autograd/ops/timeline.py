@@ -88,7 +88,7 @@ class Timeline:
         return self._masked("h", stack(outputs[::-1] if self.reverse else outputs, self.axis))
 
     def _masked(self, name: str, x: Any) -> Any:
-        """Zero instead of what lies behind the rows' lengths."""
+        """Zero instead of what lies behind the rows' lengths, called ``name`` in diagrams."""
         if self.shortest == self.length:
             return x
         return named(name, where(self.running if self.axis == 0 else self.running.swapaxes(0, 1), x, 0))

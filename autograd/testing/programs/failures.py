@@ -110,6 +110,7 @@ def save(program: Program, wrong: list[Call], directory: Path) -> Path:
     full = tape.read(outputs)
     culprits = {n for call in wrong for n in call.results}
     for box in full.boxes.values():
+        box.line = ""  # the program has no lines but its own
         values = [box.symbol] if box.symbol else [e.label for e in full.edges if e.tail == box.id]
         known = [n for n in dict.fromkeys(values) if n in notes]
         if known and box.kind not in ("output", "loss"):
@@ -134,7 +135,7 @@ def _named(program: Program) -> Any:
 
 def _note(analytic: np.ndarray, numeric: np.ndarray) -> str:
     agree = np.allclose(analytic, numeric, rtol=1e-4, atol=1e-6)
-    return f"∂ {_numbers(analytic)}" + ("" if agree else f" but differences {_numbers(numeric)}")
+    return f"∂ {_numbers(analytic)} " + ("by both" if agree else f"but differences {_numbers(numeric)}")
 
 
 def _numbers(values: np.ndarray) -> str:

@@ -162,7 +162,7 @@ class Checkpoint(Block):
 
     def run(self, env: Env, machine: Machine) -> None:
         """Run the body in a checkpoint."""
-        outer = dict(env)
+        outer = {n: env[n] for n in (*self.reads, "t") if n in env}  # no more: what it keeps may be written to later
 
         def part(*args: Any) -> Any:
             local = {**outer, **dict(zip(self.args, args, strict=True))}

@@ -210,7 +210,7 @@ class Drawing(Draft):
         """Some statements that are computed again in the backward pass."""
         with self.body() as body:
             self.some_calls()
-            found = self.results(body)
+            found = tuple(n for n in self.results(body) if self.env[n].requires_grad) or self.refuse("all constants")
         part = Checkpoint(tuple(body), found)
         self.add(replace(part, args=part.reads[: self.pick(range(len(part.reads) + 1))]))
 

@@ -78,7 +78,8 @@ class _Inside:
     seq: float = -math.inf
     values: dict[Value, _Flow] = field(default_factory=dict)  # that leave it
     plain: list[Value] = field(default_factory=list)  # those of them that are not only states
-    keeps: bool = False  # whether one of them goes into another time step, or an initial state comes in
+    keeps: bool = False  # whether one of them goes into another time step
+    begins: set[str] = field(default_factory=set)  # the symbols of states that come in
     returns: bool = False  # whether one of them comes back in a folded view
 
     def same(self, name: str) -> Any:
@@ -109,9 +110,9 @@ def _boxes(
                 inside[group].keeps |= nesting.level[group] > flow.handed
                 inside[group].returns |= flow.returns
     for edge in graph.edges:
-        if graph.boxes[edge.tail].kind == "state":
+        if (tail := graph.boxes[edge.tail]).kind == "state":
             for group in around[nesting.place[edge.head]]:
-                inside[group].keeps = True
+                inside[group].begins.add(tail.symbol)
     return {id: _box(graph, graph.groups[id], found, formula) for id, found in inside.items()}
 
 
@@ -148,10 +149,11 @@ def _flows(graph: Graph, nesting: Nesting) -> dict[Value, _Flow]:
 
 
 def _box(graph: Graph, group: Group, inside: _Inside, formula: Formula | None) -> Box:
-    step = inside.same("step")
+    step, main = inside.same("step"), _main_value(graph, inside)
+    keeps = inside.keeps or (main is not None and graph.boxes[main[0]].symbol in inside.begins - {""})
     box = Box(
         group.id,
-        "state" if inside.returns or (inside.keeps and step is not None) else "module",
+        "state" if inside.returns or (keeps and step is not None) else "module",
         group.name,
         group.parent,
         inside.seq,
@@ -170,7 +172,7 @@ def _box(graph: Graph, group: Group, inside: _Inside, formula: Formula | None) -
     direct = [b for b in inside.boxes if b.group == group.id and b.params and b.op.startswith(TELLING)]
     if len(direct) == 1:
         box.params, box.given = direct[0].params, direct[0].given
-    if (main := _main_value(graph, inside)) is not None:
+    if main is not None:
         id, index = main
         source = graph.boxes[id]
         box.shape, box.dtype = inside.values[main].shape if index is not None else source.shape, source.dtype
@@ -190,11 +192,12 @@ def _main_value(graph: Graph, inside: _Inside) -> Value | None:
 
     So an LSTM's step is known by h, not by c.
     """
+    if inside.keeps or inside.returns or inside.same("step") is not None:
+        for values in (inside.plain, list(inside.values)):
+            named = [v for v in values if graph.boxes[v[0]].symbol and v[1] is None]
+            if named:
+                return max(named, key=lambda v: (graph.boxes[v[0]].kind != "cut", graph.boxes[v[0]].seq))
     found = inside.plain or list(inside.values)
-    if len(found) > 1 and (inside.keeps or inside.returns or inside.same("step") is not None):
-        found = [v for v in found if graph.boxes[v[0]].symbol and v[1] is None]
-        found.sort(key=lambda v: graph.boxes[v[0]].seq)
-        return found[-1] if found else None
     return found[0] if len(found) == 1 else None
 
 

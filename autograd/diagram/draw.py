@@ -8,7 +8,7 @@ from typing import Any
 from ..core.scope import enable_grad
 from ..core.tensor import Tensor
 from ..errors import DomainError, DTypeError, GraphError
-from . import detail, loops, steps, tape, trace, words
+from . import detail, loops, naming, steps, tape, trace, unfold, words
 from .drawing import Drawing
 from .graph import Graph
 from .parallel import parallel
@@ -27,7 +27,7 @@ def draw(
     gradients: bool = False,
     loss: Callable[..., Tensor] | None = None,
     names: Mapping[Any, tuple[str, str]] | None = None,
-    most_steps: int = steps.MOST_STEPS,
+    most_steps: int = unfold.MOST_STEPS,
     title: str = "",
     direction: str | None = None,
 ) -> Drawing:
@@ -93,15 +93,15 @@ def _record(
 
 
 def lay_out(
-    graph: Graph, time: str, most_steps: int = steps.MOST_STEPS, title: str = "", direction: str | None = None
+    graph: Graph, time: str, most_steps: int = unfold.MOST_STEPS, title: str = "", direction: str | None = None
 ) -> Graph:
     """Return a full graph with everything in it named, which is done in place, and its time laid out."""
     graph = parallel(loops.infer(graph))
     steps.name_rows(graph)
-    graph = steps.settle(words.name_values(graph))
+    graph = steps.settle(naming.name_values(graph))
     kind, in_time = steps.kind_of_sequence(graph), steps.has_time(graph)
     if in_time:
-        graph = steps.unfold(graph, most_steps) if time == "unfold" else steps.fold(graph)
+        graph = unfold.unfold(graph, most_steps) if time == "unfold" else unfold.fold(graph)
         title = f"{title} ({kind})" if title else kind
     columns = bool(graph.columns)
     return graph.changed(

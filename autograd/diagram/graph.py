@@ -134,13 +134,14 @@ class Graph:
     """Boxes by id in the order of computation, edges, groups by id, parents first, and notes for the reader.
 
     ``columns`` has the heading of each column of an unfolded view, such as ``{1: "t = 1", 2: "⋯"}``; empty otherwise.
-    ``direction`` is where data flows: ``down``, ``up`` or ``right``.
+    ``name`` is the class of the model if all lies in one, ``direction`` where data flows: ``down``, ``up``, ``right``.
     """
 
     boxes: dict[str, Box] = field(default_factory=dict)
     edges: list[Edge] = field(default_factory=list)
     groups: dict[str, Group] = field(default_factory=dict)
     columns: dict[int, str] = field(default_factory=dict)
+    name: str = ""
     title: str = ""
     direction: str = "down"
     notes: list[str] = field(default_factory=list)

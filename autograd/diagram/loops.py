@@ -14,7 +14,7 @@ from dataclasses import replace
 from itertools import groupby, takewhile
 from typing import NamedTuple
 
-from .graph import Box, Graph, Group
+from .graph import Box, Edge, Graph, Group
 from .places import Names
 
 
@@ -107,18 +107,22 @@ def _between(graph: Graph, place: str | None, calls: dict[str, int]) -> dict[str
     for id, box in graph.boxes.items():
         if box.kind in ("operation", "cut") and (id in known or box.group == place):
             items.setdefault(known.setdefault(id, id), []).append(id)
-    step_of = {call: step for call, step in calls.items() if call in items}
     into, out = graph.inputs(), graph.outputs()
 
     def steps(item: str, ends: Iterable[str]) -> set[int | None]:
         return {step_of.get(known.get(end, "")) for end in ends if known.get(end) != item}
 
-    for item in reversed(items):
-        fed = steps(item, (e.head for id in items[item] for e in out[id]))
-        if item not in step_of and len(fed) == 1 and (step := fed.pop()) is not None:
-            step_of[item] = step
-    for item in _before_the_loop(graph, known, step_of, calls):
-        del step_of[item]
+    own = _independent(graph, known, items, calls)
+    second: set[str] = set()
+    for _ in range(2):  # what feeds the first step only, such as what makes its initial state, stands before the loop
+        step_of = {call: step for call, step in calls.items() if call in items}
+        for item in reversed(items):
+            fed = steps(item, (e.head for id in items[item] for e in out[id]))
+            if item in step_of or len(fed) != 1 or (step := fed.pop()) is None:
+                continue
+            if not second or step > 1 or own.get(item, "") in second:
+                step_of[item] = step
+        second = {"", *[what for item, what in own.items() if step_of.get(item) == 2]}
     for item, ids in items.items():
         feeding = steps(item, (e.tail for id in ids for e in into[id])) - {None}
         if item not in step_of and item in graph.boxes and len(feeding) == 1 and (step := feeding.pop()) is not None:
@@ -126,19 +130,20 @@ def _between(graph: Graph, place: str | None, calls: dict[str, int]) -> dict[str
     return {id: step for item, step in step_of.items() for id in items[item]}
 
 
-def _before_the_loop(graph: Graph, item_of: dict[str, str], step_of: dict[str, int], calls: dict[str, int]) -> set[str]:
-    """What feeds the first step only, such as what makes the initial state: the second step has nothing like it."""
+def _independent(
+    graph: Graph, item_of: dict[str, str], items: dict[str, list[str]], calls: dict[str, int]
+) -> dict[str, str]:
+    """The items that no call is needed for, and what they are."""
     inputs = graph.inputs()
-    inside: set[str] = set()  # boxes in calls, or computed from these
-    own: dict[str, str] = {}  # items that are not, and what they are
-    for id, box in graph.boxes.items():
-        item = item_of.get(id, "")
-        if item in calls or any(e.tail in inside for e in inputs[id]):
-            inside.add(id)
-        elif item in step_of:
-            own[item] = graph.groups[item].name if item in graph.groups else box.op
-    second = {what for item, what in own.items() if step_of[item] == 2}
-    return {item for item, what in own.items() if step_of[item] == 1 and what not in second}
+    needing: set[str] = set()
+    for id in graph.boxes:
+        if item_of.get(id) in calls or any(e.tail in needing for e in inputs[id]):
+            needing.add(id)
+    return {
+        item: graph.groups[item].name if item in graph.groups else graph.boxes[item].op
+        for item, ids in items.items()
+        if not needing.intersection(ids)
+    }
 
 
 # --- loops ------------------------------------------------------------------------------------------------------------
@@ -258,3 +263,18 @@ def offsets(graph: Graph) -> dict[str | None, int]:
             after = spans[other][1] + 1 - spans[loop][0] if whole else 0
             shifts[loop] = max(shifts[loop], shifts[other] + after)
     return shifts
+
+
+def ordinals(graph: Graph) -> dict[tuple[str | None, int], int]:
+    """Return which step of its loop each is, counted from 0 by their numbers."""
+    spots = sorted({(box.loop or "", box.step) for box in graph.boxes.values() if box.step is not None})
+    loops = groupby(spots, key=lambda spot: spot[0])
+    return {spot: n for _, steps in loops for n, spot in enumerate(steps)}
+
+
+def steps_between(graph: Graph, edge: Edge, order: dict[tuple[str | None, int], int]) -> int:
+    """Return how many time steps an edge inside one loop crosses; ``order`` as ``ordinals`` gives it."""
+    tail, head = graph.boxes[edge.tail], graph.boxes[edge.head]
+    if tail.step is None or head.step is None or tail.loop != head.loop:
+        return 0
+    return order[head.loop, head.step] - order[tail.loop, tail.step]

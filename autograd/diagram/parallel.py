@@ -52,7 +52,9 @@ def _unpacked(graph: Graph) -> Graph:
             boxes[box.id] = replace(box, op="where", label="where", params="else 0", given={"condition": mask, "y": 0})
             into = inputs[box.id][0]
             edges[id(into)] = replace(source, head=box.id, slot=1, norm=into.norm, back=None)
-    return graph.changed(boxes=boxes, edges=list(edges.values()))
+    unpacked = graph.changed(boxes=boxes, edges=list(edges.values()))
+    left = {edge.tail for edge in edges.values()}
+    return unpacked.without(boxes=[e.tail for e in graph.edges if e.tail not in left])
 
 
 # --- which boxes hold one value per step ------------------------------------------------------------------------------
@@ -107,8 +109,7 @@ class _Finder:
                 axis = user.given.get("axis", 0) % len(box.shape)
                 taken = [(axis, e.index or 0, self.graph.boxes[e.head]) for e in self.outputs[user.id]]
             elif user.op == "getitem" and (place := element(user.given["index"], box.shape)):
-                users = [self.graph.boxes[e.head] for e in self.outputs[user.id]] if user.step is None else [user]
-                taken = [(*place, u) for u in users]
+                taken = [(*place, user)]
             for axis, index, at in taken:
                 if at.step is not None:
                     found.setdefault((axis, at.loop), {}).setdefault(index, at.step)

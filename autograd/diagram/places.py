@@ -46,7 +46,8 @@ class Names:
 class Places:
     """The groups of a drawing, and for every scope the one it lies in.
 
-    What all operations lie in is no group, with the exception of a time step: it is the model itself.
+    What all operations lie in is no group, with the exception of a time step: it is the model itself, whose class
+    stands in ``model``.
     """
 
     def __init__(self, scopes: Iterable[Scope]) -> None:
@@ -58,7 +59,8 @@ class Places:
         self.fresh = Names().fresh
         found = list(dict.fromkeys(self._group_scope(s) for s in scopes))
         outside = [self._before_time(self._path(s)) for s in found]
-        self._model = len(reduce(shared, outside)) if outside else 0
+        model = reduce(shared, outside) if outside else ()
+        self.model, self._model = next((s.kind for s in reversed(model) if s.kind), ""), len(model)
         for scope in found:
             self._register(self._path(scope)[self._model :])
 

@@ -120,7 +120,7 @@ class _Reader:
         self.nodes = walk([x.node for _, x in outputs if x.node is not None])
         made = [n for n in self.nodes if n.op is not None and n.op is not PICK]
         self.places = Places([n.scope for n in made])
-        self.graph = Graph(groups=self.places.groups)
+        self.graph = Graph(groups=self.places.groups, name=self.places.model)
         self.box_of: dict[Node, Box] = {}
         self.users: dict[Node, Path] = {}  # of leaves: the places outside time steps that all users share
         self.constants: dict[Any, _Constant] = {}

@@ -95,7 +95,7 @@ class _Finder:
         self.wanted[box.id] = wanted
         for edge in self.inputs[box.id]:
             source = self.graph.boxes[edge.tail]
-            axis = input_axis(box, edge.slot, source.shape, wanted.axis) if source.shape else None
+            axis = input_axis(box, edge.slot, edge.shape, wanted.axis) if edge.shape else None
             if axis is not None:
                 self.wanted.setdefault(source.id, replace(wanted, axis=axis))
 
@@ -146,7 +146,7 @@ class _Finder:
         leaves: list[tuple[str, int]] = []
         for edge in ends:
             source = self.graph.boxes[edge.tail]
-            place = input_axis(box, edge.slot, source.shape, axis) if source.shape else None
+            place = input_axis(box, edge.slot, edge.shape, axis) if edge.shape else None
             if place is None:
                 continue
             known = self.found.get(source.id)

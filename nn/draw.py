@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import autograd
 from autograd.errors import DomainError, DTypeError
-from nn.module import Module
+from nn.module import Module, Parameter
 from nn.session import evaluating
 
 
@@ -42,10 +44,27 @@ def draw(model: Module, *inputs: Any, **how: Any) -> autograd.diagram.Drawing:
         raise DomainError(
             f"draw: {type(model).__name__}.forward: {error}; {len(inputs)} inputs are given, use draw(model, *inputs)"
         ) from error
-    names = {}
-    for path, module in model.named_modules():
-        for name, parameter in module.named_parameters(recurse=False):
-            key = id(parameter.data) if parameter.node is None else parameter.node
-            names[key] = f"{path}.{name}" if path else name, module.symbols.get(name, name)
-    with evaluating(model):
-        return autograd.draw(model, *inputs, names=names, **how)
+    with evaluating(model), _all_recorded(model) as frozen:
+        names: dict[Any, tuple[str, str]] = {}
+        for path, module in model.named_modules():
+            for name, parameter in module.named_parameters(recurse=False):
+                names.setdefault(parameter.node, (f"{path}.{name}" if path else name, module.symbols.get(name, name)))
+        still = {names[parameter.node][0] for parameter in frozen}
+        drawing = autograd.draw(model, *inputs, names=names, **how)
+    for box in (*drawing.graph.boxes.values(), *drawing.full.boxes.values()):
+        if box.name in still:
+            box.gradient = None  # nothing learns from it
+    return drawing
+
+
+@contextmanager
+def _all_recorded(model: Module) -> Iterator[list[Parameter]]:
+    """Record the use of frozen parameters too, so that they are known wherever they go; they stay what they are."""
+    frozen = [parameter for parameter in model.parameters() if not parameter.requires_grad]
+    try:
+        for parameter in frozen:
+            parameter.requires_grad_(True)
+        yield frozen
+    finally:
+        for parameter in frozen:
+            parameter.requires_grad_(False)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import gc
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from ..core.scope import enable_grad
 from ..core.tensor import Tensor
 from ..errors import DomainError, DTypeError, GraphError
+from ..random import default_generator
 from . import detail, loops, naming, steps, tape, trace, unfold, words
 from .drawing import Drawing
 from .graph import Graph
@@ -18,6 +21,23 @@ TIMES = ("unfold", "fold")
 DIRECTIONS = ("down", "up", "right")
 
 
+@contextmanager
+def _unnoticed() -> Iterator[None]:
+    """Put the random numbers back, and keep the cyclic garbage collector from counting all that a drawing is made of.
+
+    There are no cycles in it, but looking for some among a hundred thousand objects takes as long as making them.
+    """
+    numbers, collecting = default_generator().get_state(), gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        default_generator().set_state(numbers)
+        if collecting:
+            gc.enable()
+
+
+@_unnoticed()
 def draw(
     what: Any,
     *inputs: Any,

@@ -26,7 +26,8 @@ def name_values(graph: Graph) -> Graph:
     """
     for box in graph.boxes.values():
         if box.step is not None:
-            box.time = str(box.step)
+            inner = [str(g.step) for g in graph.path(box.group) if g.step is not None][1:]
+            box.time = ",".join([str(box.step), *inner])
     _name_states(graph)
     _number_layers(graph)
     graph = _name_initial_states(graph)
@@ -115,6 +116,7 @@ def _name_initial_states(graph: Graph) -> Graph:
     for edge in graph.edges:
         if edge.kind == "state" and (symbol := graph.boxes[edge.tail].symbol):
             expected[_place(graph, edge)] = symbol, steps_between(graph, edge, order)
+    crossing = set(expected)
     for edge in graph.edges:  # where there is one step only, weights such as W_hh tell
         head = graph.boxes[edge.head]
         if head.op == "matmul" and head.step is not None:
@@ -144,8 +146,9 @@ def _name_initial_states(graph: Graph) -> Graph:
             tail.group = tail.group if symbol == "y" else None  # a state stands before the layer that changes it
         elif symbol == "y" or tail.symbol or not tail.op:  # what is read first is an input, unless it is made up
             continue
-        edge.kind, tail.symbol, tail.time = "state", symbol, str((steps[-1] if steps else head.step or 0) - lag)
-        if len(steps) > 1:  # of a loop in a step
+        inside = len(steps) > 1 and _place(graph, edge) not in crossing  # the initial state of a loop in a step
+        edge.kind, tail.symbol, tail.time = "state", symbol, str((steps[-1] if inside else head.step or 0) - lag)
+        if inside:
             tail.loop, tail.step, tail.row = head.loop, head.step, f"{head.row}.{edge.slot}"
     used = {edge.tail for edge in graph.edges}
     return graph.without(boxes=views - used, edges=[e for e in graph.edges if e.head in views])
@@ -183,6 +186,10 @@ def _name_inputs(graph: Graph) -> None:
             row = boxes[0].id
             for box in boxes:
                 box.symbol, box.row = stem, row
+    read = {box.loop for box in graph.boxes.values() if box.kind == "data"}
+    for box in graph.boxes.values():
+        if box.kind == "constant" and box.step is not None and box.loop not in read:
+            box.kind, box.symbol = "data", "x"  # such as words turned into numbers
     inputs = graph.inputs()
     parts: dict[tuple[str, str | None, int | None], list[Edge]] = {}
     for edge in graph.edges:

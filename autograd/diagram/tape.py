@@ -10,7 +10,6 @@ import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from ..core.inplace import memory
 from ..core.node import PICK, Node
 from ..core.tensor import Tensor
 from ..core.trace import call_of
@@ -77,7 +76,7 @@ def read(
 
     Args:
         outputs: tensors, also inside lists, dictionaries, named tuples and data classes.
-        names: for parameters their dotted name and symbol, by node, or by ``id`` of the array if it has no node.
+        names: for parameters their dotted name and symbol, by node.
         values: put the array that every box computed into its ``value``, if the run was traced.
         gradients: put these into the boxes' ``gradient``, and the norm of what flows back along it into every edge.
 
@@ -209,12 +208,8 @@ class _Reader:
         if hasattr(value, "dtype"):
             box.dtype = facts.type_name(value.dtype)
             box.value = value if self.values else None
-        known = self.names.get(id(value)) or self.names.get(id(memory(value)))
-        if known is not None:  # a parameter that is not trained has no node
-            self._make_parameter(box, known, path)
-        else:
-            box.group = self.places.group(path)
-            self._add(box, box.group or "", constant.name)
+        box.group = self.places.group(path)
+        self._add(box, box.group or "", constant.name)
         return box
 
     def _operation(self, node: Node) -> None:
@@ -241,10 +236,11 @@ class _Reader:
                     edge.norm, edge.back = norm(sent[slot]), sent[slot]
             elif call is not None and slot in call.cuts:
                 source = call.cuts[slot]
-                edge = Edge(self._cut(source).id, "", slot, "cut", source.shape)
+                shape = tuple(call.inputs[slot].shape)  # a view of it may have another than the source
+                edge = Edge(self._cut(source).id, "", slot, "cut", shape)
             elif isinstance(constant, _Constant):
                 tail = self._constant(constant)
-                edge = Edge(tail.id, "", slot, "parameter" if tail.kind == "parameter" else "data", tail.shape)
+                edge = Edge(tail.id, "", slot, shape=tail.shape)
             else:
                 shapes.append(() if constant is not None else None)
                 continue

@@ -6,6 +6,7 @@ columns. A loop that needs another one's later steps (a decoder after its encode
 
 from __future__ import annotations
 
+import re
 from bisect import bisect
 from dataclasses import replace
 
@@ -139,7 +140,7 @@ def fold(graph: Graph) -> Graph:
             continue
         alike = rows[box.loop, box.row]
         if box is alike[min(1, len(alike) - 1)]:  # the first step may differ
-            time = "t" if box.time and len(alike) > 1 else box.time
+            time = re.sub(r"^-?\d+", "t", box.time) if len(alike) > 1 else box.time
             boxes[box.row] = replace(box, id=box.row, step=None, time=time, group=group)
     order = ordinals(graph)
     edges: dict[tuple[str, str, int, int | None, int], Edge] = {}

@@ -40,8 +40,9 @@ def value(box: Box, lag: int = 0, now: str = "t") -> str:
     ('hₜ', 'hₜ₋₁', 'h₃')
     """
     time = box.time
-    if time == "t":
-        time = now if not lag else f"{now}{'−' if lag > 0 else '+'}{abs(lag)}"
+    if time.startswith("t"):
+        before = f"{'−' if lag > 0 else '+'}{abs(lag)}" if lag else ""
+        time = f"{now}{before}{time[1:]}"
     return (box.symbol or box.label) + subscript(time)
 
 
@@ -108,7 +109,7 @@ class _Writer:
 
     def __init__(self, graph: Graph, inputs: dict[str, list[Edge]], members: set[str], result: Box) -> None:
         self.graph, self.inputs, self.members = graph, inputs, members
-        self.result, self.time = value(result), result.time or "t"
+        self.result, self.time = value(result), result.time.partition(",")[0] or "t"
 
     def operand(self, edge: Edge) -> tuple[str, int]:
         """The text of an input, and how tightly it binds: 0 a sum, 1 a product, 2 an application."""

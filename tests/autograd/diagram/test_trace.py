@@ -188,14 +188,6 @@ def test_constants_are_boxes_by_identity_and_say_what_made_them() -> None:
     assert sum(e.tail == "mask" for e in graph.edges) == 2
 
 
-def test_a_parameter_that_is_not_trained_is_still_one() -> None:
-    layer = nn.Linear(2, 3)
-    layer.weight.requires_grad = False
-    names = {p.node or id(p.data): (n, "") for n, p in layer.named_parameters()}
-    boxes = tape.read(trace.run(layer, np.ones((1, 2), np.float32)), names=names).boxes
-    assert (boxes["weight"].kind, boxes["weight"].weights, boxes["bias"].biases) == ("parameter", 6, 3)
-
-
 def test_boxes_know_the_user_s_line_as_seen_from_the_working_directory(monkeypatch: pytest.MonkeyPatch) -> None:
     def f(x: Tensor) -> Tensor:
         return autograd.named("h", autograd.tanh(x))

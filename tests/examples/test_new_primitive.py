@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -32,14 +33,15 @@ def test_as_a_program(tmp_path):
 
 def test_as_tests(tmp_path):
     example = ROOT / "examples" / "new_primitive.py"
-    options = ["-q", "-p", "no:cacheprovider", "-p", "pytest_unfold", "-c", os.devnull, "--rootdir", str(tmp_path)]
+    plugin = "unfold" if entry_points(group="pytest11", name="unfold") else "pytest_unfold"
+    options = ["-q", "-p", "no:cacheprovider", "-p", plugin, "-c", os.devnull, "--rootdir", str(tmp_path)]
     text = run("-m", "pytest", *options, "--gradients", str(example), cwd=tmp_path)
     assert f"{len(TESTS)} passed" in text
     assert any(line.endswith("::test_distances") and " 2  " in line for line in text.splitlines()), text
 
 
 def test_as_a_user_writes_it():
-    """The issue's two snippets, to the letter."""
+    """The README's two snippets."""
     pytest.importorskip("hypothesis")
     from autograd import conv2d, tanh, tensor
     from autograd.testing import assert_gradients, gradient_property

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,9 @@ def test_settings():
     assert (settings().max_examples, settings().derandomize) == {expected}
 """
 
+# How the plugin is loaded: by its entry point, or from a checkout that is not installed by its module.
+PLUGIN = "unfold" if entry_points(group="pytest11", name="unfold") else "pytest_unfold"
+
 
 @pytest.fixture
 def project(tmp_path):
@@ -40,7 +44,7 @@ def project(tmp_path):
     (tmp_path / "pytest.ini").write_text("[pytest]")
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "CI", "GITHUB", "HYPOTHESIS"))}
 
-    def run(*arguments, passes=True, plugin="pytest_unfold", **files):
+    def run(*arguments, passes=True, plugin=PLUGIN, **files):
         for name, text in files.items():
             (tmp_path / f"{name}.py").write_text(text)
         command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *(["-p", plugin] if plugin else [])]
@@ -129,7 +133,7 @@ def test_nothing_is_imported_until_it_is_wanted(project):
 @pytest.mark.parametrize("without", ["terminal", "hypothesispytest", "unfold"])
 def test_other_plugins_may_be_absent(project, without):
     report = ["--gradients"] if without != "unfold" else []
-    plugin = None if without == "unfold" else "pytest_unfold"
+    plugin = None if without == "unfold" else PLUGIN
     project("-p", f"no:{without}", *report, plugin=plugin, test_it=PROPERTY)
 
 

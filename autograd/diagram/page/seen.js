@@ -61,7 +61,7 @@ function lifted(drawn) {
     let [kind, lag, ...texts] = data.looks[look];
     if ((tail === head && !lag) || !drawn.has(tail) || !drawn.has(head)) return;
     const closed = tail !== from || head !== to, box = items[tail];
-    if (closed && kind === "state" && !lag && !box.step && box.kind !== "state") // from what is no single time step
+    if (closed && kind === "state" && !lag && !box.step && !["state", "more"].includes(box.kind)) // from what is no single time step
       [kind, , ...texts] = data.looks[0];
     const key = closed ? [from, output, tail, head, kind, lag, head === to ? slot : ""].join() : number, same = found.get(key);
     if (same) {

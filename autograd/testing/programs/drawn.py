@@ -28,12 +28,12 @@ from .statements import Call, Checkpoint, Loop, NoGrad, Statement, Write
 def operations() -> dict[str, list[str]]:
     """Return the names of the operations that programs are drawn from, by the module that declares them.
 
-    Examples, and what moves between devices, are left out.
+    Examples, what says too little to be drawn, and what moves between devices, are left out.
     """
     found: dict[str, list[str]] = {}
     declared: dict[str, Any] = {**registry, **composites}
     for name, op in sorted(declared.items()):
-        if not name.endswith("_example") and "device" not in op.params:
+        if not name.endswith("_example") and op.cases and "device" not in op.params:
             found.setdefault(getattr(op, "definition", op.call).__module__, []).append(name)
     return found
 

@@ -30,7 +30,7 @@ def my_layer(x, w):
     return autograd.tanh(autograd.conv2d(x, w, padding=1))
 
 
-# --- as the README writes it -------------------------------------------------------------------------------------------
+# --- as the README writes it ------------------------------------------------------------------------------------------
 
 
 @gradient_property(x=st.tensors(shape="N C H W"), w=st.tensors(shape="K C 3 3"))

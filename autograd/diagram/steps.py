@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 from .axes import element
@@ -180,7 +181,8 @@ def _absorb_outputs(graph: Graph) -> Graph:
     inputs, outputs = graph.inputs(), graph.outputs()
     rows = _rows(graph)
     states = {row for row, boxes in rows.items() if any(b.kind == "state" and b.symbol != "y" for b in boxes)}
-    results = {(e.tail, box.symbol) for id, box in graph.boxes.items() if box.kind == "output" for e in inputs[id]}
+    results = [(e.tail, box.symbol) for id, box in graph.boxes.items() if box.kind == "output" for e in inputs[id]]
+    count = Counter((graph.boxes[id].loop, graph.boxes[id].row, symbol) for id, symbol in dict.fromkeys(results))
     boxes = dict(graph.boxes)
     for id, box in graph.boxes.items():
         if box.kind != "output" or len(inputs[id]) != 1:
@@ -188,7 +190,7 @@ def _absorb_outputs(graph: Graph) -> Graph:
         source = boxes[inputs[id][0].tail]
         row = source.loop, source.row
         if row in states:
-            if all((b.id, box.symbol) in results for b in rows[row]):
+            if count[*row, box.symbol] == len(rows[row]):
                 del boxes[id]
         elif source.symbol == "y" or (source.kind in ("operation", "module") and len(outputs[source.id]) == 1):
             boxes[source.id] = replace(source, kind="output", symbol=source.symbol or box.symbol)

@@ -98,7 +98,7 @@ def _with_ellipses(
     visible = {loop: sorted(steps) for loop, steps in shown.items()}
     for edge in graph.edges:
         tail, head = graph.boxes[edge.tail], graph.boxes[edge.head]
-        hidden = {edge.tail, edge.head} - result.boxes.keys()
+        hidden = [id for id in (edge.tail, edge.head) if id not in result.boxes]
         if edge.kind != "state" or tail.loop != head.loop or len(hidden) != 1:
             continue
         step = graph.boxes[hidden.pop()].step or 0

@@ -73,8 +73,10 @@ class Trace:
 
 
 @contextmanager
-def tracing() -> Iterator[Trace]:
+def tracing(trace: Trace | None = None) -> Iterator[Any]:
     """Trace what this thread runs in the block: composites run as they are defined, and nodes know their calls.
+
+    ``trace`` is what takes notes, a ``Trace`` if None.
 
     >>> import autograd
     >>> x = autograd.tensor([2.0], requires_grad=True)
@@ -83,7 +85,7 @@ def tracing() -> Iterator[Trace]:
     >>> y.node.scope.inputs, y.node.scope.out
     ((array([2.], dtype=float32), 3), array([6.], dtype=float32))
     """
-    before, state.trace = state.trace, Trace()
+    before, state.trace = state.trace, Trace() if trace is None else trace
     count_traced(1)
     try:
         yield state.trace

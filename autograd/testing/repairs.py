@@ -8,18 +8,15 @@ that could have been meant: where that makes the gradient right, the saved value
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from ..config import count_traced
 from ..core.node import Node
 from ..core.primitive import Primitive
-from ..core.scope import state
 from ..core.sweep import gradients, reachable
 from ..core.tensor import Tensor
-from ..core.trace import Call, Trace, call_of
+from ..core.trace import Call, Trace, call_of, tracing
 from .hypotheses import SHARE, Evidence
 from .point import Point
 
@@ -43,21 +40,9 @@ class Copies(Trace):
         return place
 
 
-@contextmanager
-def copying() -> Iterator[Copies]:
-    """Trace what runs in the block, with copies."""
-    before, state.trace = state.trace, Copies()
-    count_traced(1)
-    try:
-        yield state.trace
-    finally:
-        state.trace = before
-        count_traced(-1)
-
-
 def overwritten(point: Point) -> str:
     """Say which saved array is written to in place after it was saved, if any is."""
-    with copying() as trace:
+    with tracing(Copies()) as trace:
         _, out = point.record({})
     saved = [
         (node.op, array)
@@ -86,7 +71,7 @@ SHIFTS: dict[str, Callable[[np.ndarray], Any]] = {
 
 def repaired(point: Point, evidence: Evidence) -> str:
     """Say which saved value, put right, makes the gradient right, if one does."""
-    with copying():
+    with tracing(Copies()):
         xs, out = point.record({})
     live = [(o, u) for o, u in zip(out, point.cotangents, strict=True) if o.requires_grad]
     if not live:

@@ -1,5 +1,5 @@
-"""Images: data sets, transforms of whole batches, and looking inside a network."""
+"""Images: data sets, transforms of whole batches, published networks, and looking inside a network."""
 
-from vision import datasets, see, transforms
+from vision import datasets, models, see, transforms
 
-__all__ = ["datasets", "see", "transforms"]
+__all__ = ["datasets", "models", "see", "transforms"]

@@ -1,0 +1,133 @@
+"""VGG: depth from 3×3 convolutions (Simonyan & Zisserman 2014, "Very deep convolutional networks", arXiv 1409.1556)."""
+
+from __future__ import annotations
+
+import nn
+from nn import (
+    AdaptiveAvgPool2d,
+    BatchNorm2d,
+    Conv2d,
+    Dropout,
+    Flatten,
+    Linear,
+    LocalResponseNorm,
+    MaxPool2d,
+    ReLU,
+    Sequential,
+)
+from vision.models.network import choose, start
+
+CONFIGURATIONS = {  # table 1, without the max pooling that ends every stage; 1×1 convolutions as "1x256"
+    "A": "64 / 128 / 256 256 / 512 512 / 512 512",
+    "A-LRN": "64 LRN / 128 / 256 256 / 512 512 / 512 512",
+    "B": "64 64 / 128 128 / 256 256 / 512 512 / 512 512",
+    "C": "64 64 / 128 128 / 256 256 1x256 / 512 512 1x512 / 512 512 1x512",
+    "D": "64 64 / 128 128 / 256 256 256 / 512 512 512 / 512 512 512",
+    "E": "64 64 / 128 128 / 256 256 256 256 / 512 512 512 512 / 512 512 512 512",
+}
+
+
+def features(configuration: str, batch_norm: bool = False) -> Sequential:
+    """The convolutional part: x (N, 3, H, W) → (N, 512, H/32, W/32).
+
+    >>> [type(layer).__name__ for layer in features("64 LRN / 128")]
+    ['Conv2d', 'ReLU', 'LocalResponseNorm', 'MaxPool2d', 'Conv2d', 'ReLU', 'MaxPool2d']
+    """
+    layers: list[nn.Module] = []
+    channels = 3
+    for stage in configuration.split("/"):
+        for word in stage.split():
+            if word == "LRN":  # sec. 2.1 takes the parameters of Krizhevsky et al. 2012
+                layers.append(LocalResponseNorm(5, alpha=5 * 1e-4, beta=0.75, k=2.0))
+                continue
+            size, width = (1, int(word[2:])) if word.startswith("1x") else (3, int(word))
+            layers.append(Conv2d(channels, width, size, padding=size // 2))
+            layers += [BatchNorm2d(width), ReLU()] if batch_norm else [ReLU()]
+            channels = width
+        layers.append(MaxPool2d(2, 2))
+    return Sequential(*layers)
+
+
+def _torchvision(network: Sequential) -> None:
+    start(network, Conv2d, lambda w: nn.init.kaiming_normal_(w, mode="fan_out", nonlinearity="relu"))
+    start(network, Linear, lambda w: nn.init.normal_(w, std=0.01))
+
+
+def _paper(network: Sequential) -> None:
+    """Glorot & Bengio's rule, which sec. 3.1 found to make the pre-training of shallower networks unnecessary."""
+    for kind in (Conv2d, Linear):
+        start(network, kind, nn.init.xavier_uniform_)
+
+
+STARTS = {"torchvision": _torchvision, "paper": _paper}
+
+
+def vgg(
+    configuration: str = "D",
+    batch_norm: bool = False,
+    num_classes: int = 1000,
+    variant: str = "torchvision",
+    dropout: float = 0.5,
+) -> Sequential:
+    """VGG in the configuration A, A-LRN, B, C, D or E of table 1; `variant` chooses how its weights start.
+
+    Shapes: x (N, 3, H, W) → (N, num_classes); the paper's H = W = 224 pixels, any from 32 on works.
+    Keys are torchvision's; 7.3 % top-5 error for an ensemble (ILSVRC 2014).
+
+    Raises:
+        DomainError: for another configuration or variant.
+    """
+    network = Sequential(
+        {
+            "features": features(choose("vgg: configuration", configuration, CONFIGURATIONS), batch_norm),
+            "avgpool": AdaptiveAvgPool2d(7),  # changes nothing at 224 pixels
+            "flatten": Flatten(),
+            "classifier": Sequential(
+                Linear(512 * 7 * 7, 4096), ReLU(), Dropout(dropout),
+                Linear(4096, 4096), ReLU(), Dropout(dropout),
+                Linear(4096, num_classes),
+            ),
+        }
+    )  # fmt: skip
+    choose("vgg: variant", variant, STARTS)(network)
+    return network
+
+
+def vgg11(num_classes: int = 1000) -> Sequential:
+    """Configuration A, with torchvision's start."""
+    return vgg("A", False, num_classes)
+
+
+def vgg13(num_classes: int = 1000) -> Sequential:
+    """Configuration B, with torchvision's start."""
+    return vgg("B", False, num_classes)
+
+
+def vgg16(num_classes: int = 1000) -> Sequential:
+    """Configuration D, with torchvision's start."""
+    return vgg("D", False, num_classes)
+
+
+def vgg19(num_classes: int = 1000) -> Sequential:
+    """Configuration E, with torchvision's start."""
+    return vgg("E", False, num_classes)
+
+
+def vgg11_bn(num_classes: int = 1000) -> Sequential:
+    """Configuration A with batch normalisation, with torchvision's start."""
+    return vgg("A", True, num_classes)
+
+
+def vgg13_bn(num_classes: int = 1000) -> Sequential:
+    """Configuration B with batch normalisation, with torchvision's start."""
+    return vgg("B", True, num_classes)
+
+
+def vgg16_bn(num_classes: int = 1000) -> Sequential:
+    """Configuration D with batch normalisation, with torchvision's start."""
+    return vgg("D", True, num_classes)
+
+
+def vgg19_bn(num_classes: int = 1000) -> Sequential:
+    """Configuration E with batch normalisation, with torchvision's start."""
+    return vgg("E", True, num_classes)

@@ -21,11 +21,13 @@ from .core.sweep import gradients
 from .core.tensor import Tensor, named
 from .creation import arange, empty, eye, full, full_like, ones, ones_like, tensor, zeros, zeros_like
 from .explain import explain
+from .kernels.cpu import get_num_threads, set_num_threads
 from .ops import *  # noqa: F403
 from .random import Generator, default_generator, integers, manual_seed, normal, permutation, uniform
 from .transforms import checkpoint, grad, gradient_norms, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 
 __version__ = "0.1.0"
+kernels.cpu.install()
 
 
 def __getattr__(name: str) -> Any:

@@ -74,6 +74,10 @@ class Composite(Op):
             self.plans[key] = kernels.choose(offers, spec)[0]
         return self.plans[key]
 
+    def forgo(self, kernel: Any) -> None:
+        """Let the definition serve wherever ``kernel`` was planned."""
+        self.plans.update({key: None for key, planned in self.plans.items() if planned is kernel})
+
     def record(self, kernel: Any, values: dict[str, Any]) -> Any:
         """Run a kernel, and record it as one node if anything needs a gradient."""
         inputs = [values[n] for n in self.inputs]
@@ -162,7 +166,11 @@ def composite(
                 declared.check(bound.arguments)
                 kernel = declared.kernel_for(bound.arguments) if served else None
                 if kernel is not None:
-                    return declared.record(kernel, bound.arguments)
+                    try:
+                        return declared.record(kernel, bound.arguments)
+                    except kernels.UnavailableError as error:
+                        kernels.forgo(error)
+                        declared.forgo(kernel)
             if state.path.kind.lower() == plain:
                 return definition(*args, **kwargs)
             with scope(declared.name):

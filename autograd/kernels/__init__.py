@@ -5,6 +5,21 @@ returns a callable with the operation's own arguments, or None if it does not se
 highest priority first, and is remembered for the spec. The readable reference is always last.
 """
 
-from .registry import Offer, Planner, Spec, choose, listeners, offered, offers, register, unregister
+from .registry import (
+    Offer,
+    Planner,
+    Spec,
+    UnavailableError,
+    choose,
+    forgo,
+    listeners,
+    offered,
+    offers,
+    register,
+    unregister,
+)
 
-__all__ = ["Offer", "Planner", "Spec", "choose", "listeners", "offered", "offers", "register", "unregister"]
+__all__ = [
+    "Offer", "Planner", "Spec", "UnavailableError", "choose", "forgo", "listeners", "offered", "offers", "register",
+    "unregister",
+]  # fmt: skip

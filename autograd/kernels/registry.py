@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import DTypeError
+from ..errors import AutogradError, DTypeError
 
 Shape = tuple[int, ...]
+
+
+class UnavailableError(AutogradError):
+    """A kernel cannot run here: its compiler failed. The reference takes its place."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,7 @@ class Offer:
 
 _offers: dict[tuple[str, type], list[Offer]] = {}
 _offered: set[str] = set()
+_forgone: set[str] = set()
 listeners: list[Callable[[str], None]] = []  # told the operation's name when a kernel is registered
 
 
@@ -69,11 +75,23 @@ def choose(available: Sequence[Offer], spec: Spec) -> tuple[Callable[..., Any] |
     """Return the first callable that a plan gives, or None, and what each kernel said."""
     said = []
     for offer in available:
-        run = offer.plan(spec)
+        try:
+            run = offer.plan(spec)
+        except UnavailableError as error:
+            forgo(error)
+            said.append(f"{offer.name}: {error}")
+            continue
         said.append(f"{offer.name}: {'chosen' if run else 'does not serve this case'}")
         if run is not None:
             return run, said
     return None, said
+
+
+def forgo(error: UnavailableError) -> None:
+    """Say, once for each, that a kernel cannot run here and that the reference takes its place."""
+    if str(error) not in _forgone:
+        _forgone.add(str(error))
+        warnings.warn(f"{error} → the readable reference runs instead, slower", RuntimeWarning, stacklevel=4)
 
 
 class Planner:
@@ -95,7 +113,12 @@ class Planner:
         run = self.cache.get(key)
         if run is None:
             run = self.cache[key] = self.plan(*key)
-        return run(*args)
+        try:
+            return run(*args)
+        except UnavailableError as error:
+            forgo(error)
+            self.cache[key] = self.reference
+            return self.reference(*args)
 
     def plan(self, shapes: tuple[Shape, ...], dtypes: tuple[Any, ...], params: tuple[Any, ...]) -> Callable[..., Any]:
         """Check the shapes, then take the first kernel that serves them."""

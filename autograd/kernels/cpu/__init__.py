@@ -1,0 +1,53 @@
+"""Kernels for NumPy arrays: compiled with Numba, threaded, channels last in memory.
+
+``KERNELS`` says which modules of this room serve an operation, best first. A module is imported, and with it Numba,
+when the first call of such an operation is planned; it has a ``plans`` table from operations to plans. Each plan is a
+function of the ``Spec``, and each kernel equals the readable reference or definition, which the tests hold it to.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+from ..registry import Spec, UnavailableError, register
+from . import memory
+from .threads import get_num_threads, set_num_threads
+
+KERNELS: dict[str, tuple[str, ...]] = {}
+
+Plan = Callable[[Spec], Callable[..., Any] | None]
+
+
+@functools.cache
+def _module(name: str) -> Any:
+    memory.keep_freed_memory()
+    try:
+        return importlib.import_module(f".{name}", __name__)
+    except Exception as error:  # a Numba that does not fit this Python or NumPy fails in its own ways
+        raise UnavailableError(f"autograd.kernels.cpu.{name}: {type(error).__name__}: {error}") from error
+
+
+def _plan(op: str, module: str, spec: Spec) -> Callable[..., Any] | None:
+    ordinary = all([d is None or d.isnative for d in spec.dtypes]) and all(
+        [s is None or 0 not in s for s in spec.shapes]
+    )
+    return _module(module).plans[op](spec) if ordinary else None
+
+
+def install() -> None:
+    """Offer the kernels, if Numba is there."""
+    if find_spec("numba") is None:
+        return
+    for op, modules in KERNELS.items():
+        for rank, module in enumerate(modules):
+            plan = functools.partial(_plan, op, module)
+            register(op, np.ndarray, plan, name=f"cpu.{module}", priority=100 - rank)
+
+
+__all__ = ["KERNELS", "get_num_threads", "install", "set_num_threads"]

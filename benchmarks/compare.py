@@ -1,0 +1,200 @@
+"""Sides that do the same work, timed in turns: worker processes of which never two compute at a time.
+
+A side is a function that prepares its work and returns runs by name. It is called in a process of its own, with its
+number of threads set before any library is loaded:
+
+    with Worker(ours, "lenet5", threads=2) as a, Worker(theirs, "lenet5", threads=2) as b:
+        seconds = alternate({"ours": a, "theirs": b}, "train")
+    ratio(seconds["theirs"], seconds["ours"])
+"""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import os
+import resource
+import statistics
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Runs = Mapping[str, Callable[[], Any]]
+Side = Callable[..., Runs]
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+PAUSE = 0.05  # seconds between turns: the threads of some libraries spin for up to 0.03 after their work
+
+
+class MeasurementError(Exception):
+    """A side could not do its work, or the sides' results differ; the message is for the table."""
+
+
+class Worker:
+    """A process that prepares one side and then runs what it is told to, ``times`` times without interruption."""
+
+    def __init__(self, side: Side, *args: Any, threads: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, its_end = context.Pipe()
+        self._process = context.Process(target=_serve, args=(its_end, side, args), daemon=True)
+        with _environment({name: str(threads) for name in THREAD_VARIABLES}):
+            self._process.start()
+        its_end.close()
+        self._ready = False
+
+    def ask(self, run: str, times: int = 1) -> tuple[float, Any]:
+        """Return the seconds that one run took, on average, and what the last one returned."""
+        if not self._ready:
+            self._receive()
+            self._ready = True
+        self._pipe.send((run, times))
+        return self._receive()
+
+    def _receive(self) -> Any:
+        try:
+            fine, answer = self._pipe.recv()
+        except EOFError:
+            self._process.join()
+            raise MeasurementError(f"the process ended with exit status {self._process.exitcode}") from None
+        if not fine:
+            raise MeasurementError(answer)
+        return answer
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pipe.close()  # the process ends at the end of its input
+        self._process.join(10)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+
+
+def _serve(pipe: Connection, side: Side, args: tuple[Any, ...]) -> None:
+    """What a worker does, until the other end is closed."""
+    try:
+        runs = side(*args)
+        pipe.send((True, None))
+        while True:
+            name, times = pipe.recv()
+            start = time.perf_counter()
+            for _ in range(times):
+                value = runs[name]()
+            pipe.send((True, ((time.perf_counter() - start) / times, value)))
+    except EOFError:
+        return
+    except Exception as error:
+        traceback.print_exc()
+        pipe.send((False, f"{type(error).__name__}: {error}"))
+
+
+@contextmanager
+def _environment(values: Mapping[str, str]) -> Any:
+    before = dict(os.environ)
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+# --- time -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is measured: turns of each side, seconds for all turns, and the least seconds of one turn."""
+
+    rounds: int = 15
+    budget: float = 20.0
+    turn: float = 0.1
+    fewest: int = 3
+
+
+QUICK = Effort(rounds=3, budget=1.0, turn=0.02, fewest=1)
+
+
+def alternate(workers: Mapping[str, Worker], run: str, effort: Effort = Effort()) -> dict[str, list[float]]:
+    """Return each side's seconds for one run, turn by turn; the order of the sides is reversed every other round."""
+    times, round_takes = {}, 0.0
+    for name, worker in workers.items():
+        worker.ask(run)  # compiles, allocates, reads the weights
+        once, _ = worker.ask(run)
+        times[name] = max(1, math.ceil(effort.turn / once))
+        round_takes += once * times[name] + PAUSE
+        time.sleep(PAUSE)
+    seconds: dict[str, list[float]] = {name: [] for name in workers}
+    for i in range(min(effort.rounds, max(effort.fewest, int(effort.budget / round_takes)))):
+        for name in list(workers)[:: -1 if i % 2 else 1]:
+            seconds[name].append(workers[name].ask(run, times[name])[0])
+            time.sleep(PAUSE)
+    return seconds
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """The median and what nine of ten values lie above and below."""
+    ordered = sorted(values)
+    outside = len(ordered) // 10
+    return {"median": statistics.median(ordered), "low": ordered[outside], "high": ordered[-1 - outside]}
+
+
+def ratio(theirs: Sequence[float], ours: Sequence[float]) -> dict[str, float]:
+    """How many times as fast we are: the ratios of neighbouring turns, so that what slows both down drops out."""
+    return spread([a / b for a, b in zip(theirs, ours, strict=True)])
+
+
+def faster(seconds: Mapping[str, Sequence[float]], names: Sequence[str]) -> str:
+    """The one of ``names`` with the smallest median."""
+    return min(names, key=lambda name: statistics.median(seconds[name]))
+
+
+# --- what both must have computed -------------------------------------------------------------------------------------
+
+
+def agree(results: Mapping[str, Mapping[str, Any]], tolerance: float = 1e-3) -> float:
+    """Return the largest difference between the sides' named results, relative to the size of the first side's.
+
+    Raises:
+        MeasurementError: if it is above ``tolerance``, or the results are not finite: a fast wrong answer is not a result.
+    """
+    (first, expected), *others = results.items()
+    worst = 0.0
+    for side, found in others:
+        if found.keys() != expected.keys():
+            raise MeasurementError(f"{first} computed {sorted(expected)}, {side} {sorted(found)}")
+        for name, a in expected.items():
+            b = np.asarray(found[name], np.float64)
+            size = np.linalg.norm(a)
+            difference = float(np.linalg.norm(a - b) / size if size else np.linalg.norm(b))
+            if not difference <= tolerance:
+                raise MeasurementError(f"{name} differs by {difference:.1e} between {first} and {side}")
+            worst = max(worst, difference)
+    return worst
+
+
+# --- memory -----------------------------------------------------------------------------------------------------------
+
+
+def memory() -> dict[str, float]:
+    """Resident memory of this process in MB, now and at most so far."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
+        return {"now": int(lines["VmRSS"].split()[0]) / 1e3, "peak": int(lines["VmHWM"].split()[0]) / 1e3}
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
+    return {"now": peak, "peak": peak}
+
+
+def opened(stack: ExitStack, sides: Mapping[str, tuple[Any, ...]], threads: int) -> dict[str, Worker]:
+    """Start a worker for each ``(side, *arguments)``; they end with ``stack``."""
+    return {name: stack.enter_context(Worker(*call, threads=threads)) for name, call in sides.items()}

@@ -1,7 +1,7 @@
 """Sides that do the same work, timed in turns: worker processes of which never two compute at a time.
 
-A side is a function that prepares its work and returns runs by name. It is called in a process of its own, with its
-number of threads set before any library is loaded:
+A side is a function that prepares its work and returns runs by name. It is called in a process of its own, and told the
+number of threads, which was set there for libraries that ask the environment:
 
     with Worker(ours, "lenet5", threads=2) as a, Worker(theirs, "lenet5", threads=2) as b:
         seconds = alternate({"ours": a, "theirs": b}, "train")
@@ -44,7 +44,7 @@ class Worker:
     def __init__(self, side: Side, *args: Any, threads: int) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, its_end = context.Pipe()
-        self._process = context.Process(target=_serve, args=(its_end, side, args), daemon=True)
+        self._process = context.Process(target=_serve, args=(its_end, side, args, threads), daemon=True)
         with _environment({name: str(threads) for name in THREAD_VARIABLES}):
             self._process.start()
         its_end.close()
@@ -79,10 +79,10 @@ class Worker:
             self._process.join()
 
 
-def _serve(pipe: Connection, side: Side, args: tuple[Any, ...]) -> None:
+def _serve(pipe: Connection, side: Side, args: tuple[Any, ...], threads: int) -> None:
     """What a worker does, until the other end is closed."""
     try:
-        runs = side(*args)
+        runs = side(*args, threads=threads)
         pipe.send((True, None))
         while True:
             name, times = pipe.recv()
@@ -165,7 +165,7 @@ def agree(results: Mapping[str, Mapping[str, Any]], tolerance: float = 1e-3) -> 
     """Return the largest difference between the sides' named results, relative to the size of the first side's.
 
     Raises:
-        MeasurementError: if it is above ``tolerance``, or the results are not finite: a fast wrong answer is not a result.
+        MeasurementError: if it is above ``tolerance`` or not a number: a fast wrong answer is not a result.
     """
     (first, expected), *others = results.items()
     worst = 0.0

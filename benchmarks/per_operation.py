@@ -101,7 +101,7 @@ def profile(task: Any, steps: int = STEPS) -> tuple[float, list[tuple[str, str, 
     return whole, sorted([*rows, (REST, "", rest, 1.0)], key=lambda row: -row[2])
 
 
-def unfold(name: str, threads: int) -> dict[str, Callable[[], Any]]:
+def unfold(name: str, *, threads: int) -> dict[str, Callable[[], Any]]:
     """Our side, which profiles itself."""
     from benchmarks.networks import NETWORKS
 

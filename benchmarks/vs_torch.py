@@ -25,12 +25,12 @@ MODES = {"train": "Training step", "infer": "Inference"}
 STEPS = 3  # of the process whose memory is measured: momentum is there from the second on
 
 
-def unfold(name: str, threads: int) -> compare.Runs:
+def unfold(name: str, *, threads: int) -> compare.Runs:
     """Our side of a network."""
     return _runs(name, libraries.Unfold(threads))
 
 
-def pytorch(name: str, threads: int, channels_last: bool = False) -> compare.Runs:
+def pytorch(name: str, channels_last: bool = False, *, threads: int) -> compare.Runs:
     """PyTorch's side of a network."""
     return _runs(name, libraries.PyTorch(threads, channels_last))
 
@@ -48,9 +48,9 @@ def _runs(name: str, library: libraries.Library) -> compare.Runs:
 
 def measured(name: str, threads: int, effort: Effort) -> dict[str, Any]:
     """Both sides of one network: seconds, ratios, and the peak memory of training."""
-    sides: dict[str, tuple[Any, ...]] = {"Unfold": (unfold, name, threads), "PyTorch": (pytorch, name, threads)}
+    sides: dict[str, tuple[Any, ...]] = {"Unfold": (unfold, name), "PyTorch": (pytorch, name)}
     if NETWORKS[name].images:
-        sides["channels-last"] = (pytorch, name, threads, True)
+        sides["channels-last"] = (pytorch, name, True)
     row: dict[str, Any] = {}
     with ExitStack() as stack:
         workers = compare.opened(stack, sides, threads)

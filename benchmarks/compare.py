@@ -82,19 +82,26 @@ class Worker:
 def _serve(pipe: Connection, side: Side, args: tuple[Any, ...], threads: int) -> None:
     """What a worker does, until the other end is closed."""
     try:
-        runs = side(*args, threads=threads)
+        runs = dict(side(*args, threads=threads))
+        runs["names"] = lambda: list(runs)
         pipe.send((True, None))
-        while True:
-            name, times = pipe.recv()
+        while (task := _received(pipe)) is not None:
+            name, times = task
+            run = runs[name]
             start = time.perf_counter()
             for _ in range(times):
-                value = runs[name]()
+                value = run()
             pipe.send((True, ((time.perf_counter() - start) / times, value)))
-    except EOFError:
-        return
     except Exception as error:
         traceback.print_exc()
         pipe.send((False, f"{type(error).__name__}: {error}"))
+
+
+def _received(pipe: Connection) -> Any:
+    try:
+        return pipe.recv()
+    except (EOFError, OSError):  # the other end was closed
+        return None
 
 
 @contextmanager
@@ -153,9 +160,15 @@ def ratio(theirs: Sequence[float], ours: Sequence[float]) -> dict[str, float]:
     return spread([a / b for a, b in zip(theirs, ours, strict=True)])
 
 
-def faster(seconds: Mapping[str, Sequence[float]], names: Sequence[str]) -> str:
-    """The one of ``names`` with the smallest median."""
-    return min(names, key=lambda name: statistics.median(seconds[name]))
+def figures(seconds: Mapping[str, Sequence[float]], ours: str, own: Sequence[str] = ()) -> dict[str, Any]:
+    """What is kept of one comparison: each side's median, and the ratio of the fastest other side to ``ours``.
+
+    ``own``: sides that are shown, but are not what is compared with.
+    """
+    medians = {side: statistics.median(values) for side, values in seconds.items()}
+    against = min((side for side in seconds if side not in (ours, *own)), key=medians.__getitem__)
+    found = ratio(seconds[against], seconds[ours])
+    return {"seconds": medians, "against": against, "ratio": found, "turns": len(seconds[ours])}
 
 
 # --- what both must have computed -------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ memory, NCHW and channels-last, the ratio is against the faster.
 """
 
 Tables = Callable[[Mapping[str, Any]], Sequence[Table | str]]
-SECTIONS = {"networks": "benchmarks.vs_torch"}  # and the module that makes its tables
+SECTIONS = {"networks": "benchmarks.vs_torch", "layers": "benchmarks.layers"}  # and what makes their tables
 
 
 def machine(threads: int) -> dict[str, str]:

@@ -56,14 +56,7 @@ def measured(name: str, threads: int, effort: Effort) -> dict[str, Any]:
         workers = compare.opened(stack, sides, threads)
         row["difference"] = compare.agree({side: worker.ask("results")[1] for side, worker in workers.items()})
         for mode in MODES:
-            seconds = compare.alternate(workers, mode, effort)
-            best = compare.faster(seconds, [side for side in sides if side != "Unfold"])
-            row[mode] = {
-                "seconds": {side: statistics.median(values) for side, values in seconds.items()},
-                "against": best,
-                "ratio": compare.ratio(seconds[best], seconds["Unfold"]),
-                "turns": len(seconds[best]),
-            }
+            row[mode] = compare.figures(compare.alternate(workers, mode, effort), ours="Unfold")
     row["memory"] = {}
     for side in ("Unfold", row["train"]["against"]):
         with Worker(*sides[side], threads=threads) as worker:

@@ -2,7 +2,7 @@
 # make test    everything that CI runs
 # make data    fetch MNIST into the cache (the tests that need it skip without it)
 # make mutants corrupt every gradient rule, see that the tests notice, and write docs/mutants.md
-# make bench   the benchmarks, against PyTorch
+# make bench   the benchmarks, against PyTorch; writes benchmarks/results.md
 # make clean   remove what these commands made
 #
 # PYTHON=python3.13 chooses the interpreter (3.11 or newer), VENV=dir where the virtual environment lies.
@@ -34,7 +34,9 @@ data: $(VENV)/.has-vision
 	$(BIN)/python -m vision.datasets mnist
 
 bench: $(VENV)/.has-bench
-	$(BIN)/python benchmarks/engine.py
+	$(BIN)/python -m benchmarks.vs_torch
+	$(BIN)/python -m benchmarks.layers
+	$(BIN)/python -m benchmarks.engine
 
 clean:
 	rm -rf $(VENV) out build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -12,10 +12,11 @@ from benchmarks import compare, libraries, report
 Measure = Callable[[str, int, compare.Effort], dict[str, Any]]
 
 
-def parser(description: str | None) -> argparse.ArgumentParser:
-    """The options that all comparisons take."""
+def parser(description: str | None, only: bool = True) -> argparse.ArgumentParser:
+    """The options that all benchmarks take; ``only``: there are rows to choose from."""
     made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--only", nargs="+", metavar="NAME", help="those whose names begin so")
+    if only:
+        made.add_argument("--only", nargs="+", metavar="NAME", help="those whose names begin so")
     made.add_argument("--quick", action="store_true", help="a rough look; nothing is written without --json")
     made.add_argument("--threads", type=int, default=2, help="threads of each side (default: 2)")
     made.add_argument("--json", type=Path, metavar="FILE", help="keep the figures here, and the page beside it")
@@ -31,18 +32,28 @@ def chosen(prefixes: Iterable[str] | None, names: Iterable[str]) -> list[str]:
     return [name for name in names if not prefixes or name.startswith(prefixes)]
 
 
-def run(section: str, names: Iterable[str], measure: Measure, tables: report.Tables, given: argparse.Namespace) -> None:
+def results(given: argparse.Namespace) -> report.Results:
+    """The file that was asked for, or the one beside this; for a rough look none."""
+    return report.Results(given.json or (None if given.quick else report.RESULTS), given.threads)
+
+
+def run(
+    section: str,
+    names: Iterable[str],
+    measure: Measure,
+    tables: report.Tables,
+    given: argparse.Namespace,
+    effort: compare.Effort,
+) -> None:
     """Measure row by row, keep each as soon as it is there, and show the tables."""
     if not libraries.installed():
         raise SystemExit("PyTorch is not installed: pip install '.[bench]'")
-    effort = compare.QUICK if given.quick else compare.Effort()
-    results = report.Results(given.json or (None if given.quick else report.RESULTS), given.threads)
+    effort, kept = compare.QUICK if given.quick else effort, results(given)
     for name in chosen(given.only, names):
         try:
             row = measure(name, given.threads, effort)
         except compare.MeasurementError as error:
             row = {"failed": str(error)}
         print(f"{name}: {row.get('failed', 'measured')}", flush=True)
-        results.keep(section, name, row)
-    report.show(tables(results.rows(section)))
-    results.write()
+        kept.keep(section, name, row)
+    report.show(tables(kept.rows(section)))

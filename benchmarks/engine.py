@@ -1,40 +1,33 @@
 """What the engine costs: recording, long chains, freeing, and a chain of small operations against PyTorch.
 
-    python benchmarks/engine.py [--json FILE]
+    python -m benchmarks.engine [--json FILE]
 
-Ratios within one run, sides alternating, medians with the spread. PyTorch is compared where it is installed.
+Ratios within one run, one thread, sides alternating, medians with the spread. PyTorch is compared where it is
+installed. Chains of different lengths show that the cost of an operation does not grow with the graph.
 """
 
 from __future__ import annotations
 
-import argparse
 import gc
 import itertools
-import json
-import platform
 import statistics
 import time
 import timeit
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
 import autograd
+from benchmarks import command, report
+from benchmarks.compare import spread
 
 ROUNDS, NUMBER = 21, 20_000
+PARTS = ("forward", "backward", "freeing")
 
 
 def seconds(f: Callable[[], object], number: int) -> float:
     return timeit.timeit(f, number=number) / number
-
-
-def median(values: list[float]) -> dict[str, float]:
-    ordered = sorted(values)
-    return {
-        "median": statistics.median(ordered),
-        "low": ordered[len(ordered) // 10],
-        "high": ordered[-1 - len(ordered) // 10],
-    }
 
 
 def recording() -> dict[str, float]:
@@ -45,7 +38,7 @@ def recording() -> dict[str, float]:
     for _ in range(ROUNDS):
         plain = seconds(lambda: np.multiply(a, b), NUMBER)
         added.append((seconds(lambda: x * y, NUMBER) - plain) * 1e6)
-    return median(added)
+    return spread(added)
 
 
 def chain(operations: int, tanh: Callable, x: object, y: object) -> object:
@@ -74,7 +67,7 @@ def against_torch() -> dict[str, float] | None:
         chain(300, torch.tanh, tx, ty).backward(tg)
 
     ours(), theirs()
-    return median([seconds(ours, 20) / seconds(theirs, 20) for _ in range(ROUNDS)])
+    return spread([seconds(ours, 20) / seconds(theirs, 20) for _ in range(ROUNDS)])
 
 
 def length(nodes: int, collector: bool) -> tuple[float, float, float]:
@@ -95,37 +88,27 @@ def length(nodes: int, collector: bool) -> tuple[float, float, float]:
     return tuple((b - a) / nodes * 1e6 for a, b in itertools.pairwise(times))  # type: ignore[return-value]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", help="write the figures to this file too")
-    path = parser.parse_args().json
-    results: dict[str, object] = {"python": platform.python_version(), "numpy": np.__version__}
+def tables(rows: Mapping[str, Any]) -> list[Any]:
+    """The engine's own cost, and that of chains."""
+    ratios = [[name, report.times(row)] for name, row in rows.items() if "median" in row]
+    chains = [[name, *[f"{row[part]:.2f}" for part in PARTS]] for name, row in rows.items() if PARTS[0] in row]
+    return [
+        report.table("Engine", ["one thread, arrays of 4×4", "median (nine of ten)"], ratios),
+        report.table("Chains: µs per operation", ["operations", *PARTS], chains),
+    ]
 
-    results["recording"] = r = recording()
-    print(f"recording adds {r['median']:.2f} µs to a NumPy operation ({r['low']:.2f} … {r['high']:.2f})")
-    results["against_torch"] = t = against_torch()
-    if t is None:
-        print("300 operations against PyTorch: PyTorch is not installed")
-    else:
-        print(
-            f"300 operations forward and backward: {t['median']:.2f} of PyTorch's time "
-            f"({t['low']:.2f} … {t['high']:.2f})"
-        )
-    print("µs per operation       forward backward  freeing")
-    rows = {}
-    for collector in (False, True):
-        for nodes in (10**3, 10**4, 10**5, 10**6):
-            runs = [length(nodes, collector) for _ in range(max(3, 30_000 // nodes))]
-            row = [statistics.median(column) for column in zip(*runs, strict=True)]
-            rows[f"{nodes}, collector {'on' if collector else 'off'}"] = row
-            print(
-                f"{nodes:>9,} {'collector on' if collector else 'collector off':<13}"
-                + "".join(f"{v:8.2f}" for v in row)
-            )
-    results["length"] = rows
-    if path:
-        with open(path, "w") as file:
-            json.dump(results, file, indent=2)
+
+def main() -> None:
+    given = command.parser(__doc__, only=False).parse_args()
+    results = command.results(given)
+    results.keep("engine", "µs that recording adds to a NumPy operation", recording())
+    if compared := against_torch():
+        results.keep("engine", "300 operations forward and backward, our time / PyTorch's", compared)
+    for collector, nodes in itertools.product((False, True), (10**3, 10**4, 10**5, 10**6)):
+        runs = [length(nodes, collector) for _ in range(1 if given.quick else max(3, 30_000 // nodes))]
+        row = dict(zip(PARTS, map(statistics.median, zip(*runs, strict=True)), strict=True))
+        results.keep("engine", f"{nodes:,}, collector {'on' if collector else 'off'}", row)
+    report.show(tables(results.rows("engine")))
 
 
 if __name__ == "__main__":

@@ -219,7 +219,7 @@ def tables(rows: Mapping[str, Any]) -> list[Any]:
 
 def main() -> None:
     given = command.parser(__doc__).parse_args()
-    command.run("layers", LAYERS, measured, tables, given)
+    command.run("layers", LAYERS, measured, tables, given, compare.Effort(rounds=9, budget=5.0, turn=0.05))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -31,7 +32,7 @@ memory, NCHW and channels-last, the ratio is against the faster.
 """
 
 Tables = Callable[[Mapping[str, Any]], Sequence[Table | str]]
-SECTIONS = {"networks": "benchmarks.vs_torch", "layers": "benchmarks.layers"}  # and what makes their tables
+SECTIONS = {"networks": "vs_torch", "layers": "layers", "engine": "engine"}  # and the modules that make their tables
 
 
 def machine(threads: int) -> dict[str, str]:
@@ -43,6 +44,7 @@ def machine(threads: int) -> dict[str, str]:
         "system": f"{platform.system()} {platform.machine()}",
         "threads": str(threads),
         "Python": platform.python_version(),
+        "BLAS of NumPy": " ".join(str(_blas().get(word, "")) for word in ("name", "version")),
         **{name: _version(name.lower()) for name in ("NumPy", "Numba", "torch", "torchvision")},
     }
 
@@ -64,6 +66,11 @@ def _instructions() -> str:
     flags = set((_cpuinfo("flags") or _cpuinfo("Features")).split())
     known = ("avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "avx2", "fma", "sve2", "asimd")
     return " ".join(name for name in known if name in flags) or "unknown"
+
+
+def _blas() -> dict[str, str]:
+    found: Any = np.show_config(mode="dicts")
+    return found["Build Dependencies"]["blas"]
 
 
 def _version(package: str) -> str:
@@ -116,7 +123,7 @@ class Results:
         parts = [PAGE, "\n".join(f"- {name}: {value}" for name, value in self.kept["about"].items()) + "\n"]
         for section, module in SECTIONS.items():
             if rows := self.rows(section):
-                tables = importlib.import_module(module).tables
+                tables = importlib.import_module(f"benchmarks.{module}").tables
                 parts += [*map(markdown, tables(rows)), f"Last command: `{self.kept['commands'][section]}`\n"]
         self.path.with_suffix(".md").write_text("\n".join(parts), encoding="utf-8")
 
@@ -133,7 +140,7 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
 
 def show(parts: Sequence[Table | str]) -> None:
     """Print tables and lines."""
-    console = Console(width=None if sys.stdout.isatty() else 160, markup=False, highlight=False)
+    console = Console(width=None if sys.stdout.isatty() else 200, markup=False, highlight=False)
     for part in parts:
         console.print(part)
 

@@ -126,7 +126,7 @@ def main() -> None:
     if given.profile:
         report.show(per_operation.tables(given.profile, given.threads))
         return
-    command.run("networks", NETWORKS, measured, tables, given)
+    command.run("networks", NETWORKS, measured, tables, given, Effort())
 
 
 if __name__ == "__main__":

@@ -14,15 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DTypeError
+from ..errors import DomainError, DTypeError
 from . import conduct, oracles
 from .conduct import Finding
-from .oracles import EPS, SAFETY
-from .point import Point
+from .oracles import SAFETY
+from .point import ALL, Point
 
 SMALL = 32  # elements of inputs whose Jacobian is compared in full
 ROWS = 64  # elements of results, likewise
-ALL = -1  # in place of an input's number: all of them moved at once
 NUDGES = 2  # how often the noise of a value is looked at
 observers: list[Callable[[int, Report], None]] = []  # called with the order and the report of every check
 
@@ -116,12 +115,12 @@ class Report:
     @property
     def verdict(self) -> str:
         """In a word or two: agree, wrong gradient, kink, lost precision, ill-conditioned, or what else is wrong."""
-        named = next((f.name for f in self.findings if f.fatal), None)
+        named = next((f.name for f in self.findings if f.fatal or not self.tested), None)
         return named or ("agree" if self.diagnosis is None else self.diagnosis.verdict)
 
     def __str__(self) -> str:
         lines = [str(f) for f in self.findings]
-        if any(f.fatal for f in self.findings):
+        if any(f.fatal or not self.tested for f in self.findings):
             return "\n".join(lines)
         if self.diagnosis is not None:
             lines.append(str(self.diagnosis))
@@ -142,10 +141,11 @@ def check_gradients(
         inputs: tensors or arrays; floating ones are differentiated, in float64, the others stay as they are.
         order: 1 for gradients, 2 for gradients of gradients, 3 …
         directions: how many random directions to try, where the inputs are too large for every element.
-        rng: where they come from; seeded with 0 if None.
+        rng: where they come from: a generator or a seed, 0 if None.
 
     Raises:
         DTypeError: if no input is floating.
+        DomainError: if ``order`` or ``directions`` is no whole number from 1 up.
 
     >>> import autograd
     >>> report = check_gradients(autograd.tanh, autograd.tensor([0.5, -1.0]), order=3)
@@ -154,10 +154,15 @@ def check_gradients(
     >>> print(report)
     gradients agree: 6 derivatives by complex step and differences
     """
-    rng = np.random.default_rng(0) if rng is None else rng
-    point = Point(f, inputs, rng, order, directions)
+    for name, count in (("order", order), ("directions", directions)):
+        if not isinstance(count, (int, np.integer)) or count < 1:
+            raise DomainError(f"check_gradients: {name}={count!r} → give a whole number from 1 up")
+    point = Point(f, inputs, np.random.default_rng(0 if rng is None else rng), int(order), int(directions))
     if not point.moving:
-        raise DTypeError("check_gradients: no input is a floating array → give one")
+        given = ", ".join(_kind(x) for x in inputs) or "nothing"
+        raise DTypeError(
+            f"check_gradients: no input is a floating array, but {given} → give one, np.array([0.5, -1.0])"
+        )
     with np.errstate(all="ignore"):  # NaN and Inf are named, where they matter
         report = _judge(point)
     for observe in observers:
@@ -167,7 +172,7 @@ def check_gradients(
 
 def _judge(point: Point) -> Report:
     """What the function does wrong besides, then its derivatives of every order."""
-    findings = conduct.observe(point.f, point.inputs, point.moving)
+    findings = conduct.observe(point.f, point.inputs, point.moving, point.words)
     if any(found.fatal for found in findings):
         return Report((), tuple(findings), point=point)
     point.begin()
@@ -176,12 +181,14 @@ def _judge(point: Point) -> Report:
         point.aim()
         small = point.size <= SMALL and point.rows <= ROWS
         for k in range(1, point.order + 1):
+            if k > 1 and (found := conduct.observe_order(point, k)):
+                return Report((), (*findings, found), point=point)
             if k > 1 or not small:
                 comparisons += along_directions(point, k)
             elif not comparisons:
                 comparisons += every_element(point)
     unreached = tuple(point.unreached())
-    return Report(tuple(comparisons), (*findings, *_missing(unreached, comparisons)), unreached, point)
+    return Report(tuple(comparisons), (*findings, *_missing(point, unreached, comparisons)), unreached, point)
 
 
 def assert_gradients(
@@ -198,7 +205,7 @@ def assert_gradients(
     >>> assert_gradients(wrong, autograd.tensor([1.0]))
     Traceback (most recent call last):
     ...
-    AssertionError: wrong gradient of input 0 at [0], for the result at [0]: analytic -0.540302, numeric 0.540302 ± ...
+    AssertionError: wrong gradient of input 0 (x) at [0], for the result at [0]: analytic -0.540302, numeric 0.5403...
     looks like: wrong sign: the gradient is −1 times what it should be
     ...
     """
@@ -234,10 +241,10 @@ def check_rows(f: Callable[..., Any], x: Any, *, rng: np.random.Generator | None
         )
 
     sizes = np.abs(terms(x)).sum(1)
-    numeric, error = oracles.directional_derivative(lambda at: terms(at).sum(1), x, v, noise=EPS * sizes)
+    numeric, error = oracles.directional_derivative(lambda at: terms(at).sum(1), x, v, noise=point.eps * sizes)
     products = (point.gradient(0, {})[i] * v).reshape(count, -1)
     size = np.abs(products).sum(1)
-    rounding = EPS * max(8, products.shape[1]) * np.maximum(size, sizes)
+    rounding = point.eps * max(8, products.shape[1]) * np.maximum(size, sizes)
     return Comparison(i, 1, products.sum(1), numeric, error, rounding, size)
 
 
@@ -245,7 +252,7 @@ def every_element(point: Point) -> list[Comparison]:
     """Compare the Jacobians of order 1 with respect to each input."""
     value = point.values(point.z)
     moves = [np.abs(point.values(point.nudged()) - value) for _ in range(NUDGES)]
-    noise = EPS * np.abs(value) + np.max(moves, axis=0)
+    noise = point.eps * np.abs(value) + np.max(moves, axis=0)
     scale = np.concatenate([np.full(point.inputs[i].size, point.scale(i)) for i in point.moving])
     (numeric, error), oracle = oracles.jacobian(point.values, point.z, point.rng, scale=scale, noise=noise)
     error = np.where(np.isinf(error).any(axis=0), np.inf, error)  # one result's kink may hide in another
@@ -257,7 +264,7 @@ def every_element(point: Point) -> list[Comparison]:
         size = max(float(np.max(np.abs(part), where=np.isfinite(part), initial=0.0)) for part in (a, n))
         magnitude = np.maximum(np.abs(value), max(size, point.scale(i)))[:, None]
         moved = np.abs(nudged[i] - dx[i]).ravel()
-        rounding = EPS * max(8, point.size) * magnitude + np.where(np.isfinite(moved), moved, np.inf)
+        rounding = point.eps * max(8, point.size) * magnitude + np.where(np.isfinite(moved), moved, np.inf)
         found.append(Comparison(i, 1, a, n, error[:, columns], rounding, size, oracle))
     return found
 
@@ -271,7 +278,7 @@ def along_directions(point: Point, order: int) -> list[Comparison]:
     value, magnitude = point.value(order - 1, {})
     point.magnitude = max(point.magnitude, magnitude)
     moves = [abs(point.value(order - 1, point.split(point.nudged()))[0] - value) for _ in range(NUDGES + 1)]
-    noise = EPS * point.magnitude + max(moves)
+    noise = point.eps * point.magnitude + max(moves)
     dx, nudged = point.gradient(order - 1, {}), point.gradient(order - 1, point.split(point.nudged()))
     directions = point.directions[order - 1]
 
@@ -284,7 +291,7 @@ def along_directions(point: Point, order: int) -> list[Comparison]:
         products = np.concatenate([(dx[i] * directions[i]).ravel() for i in inputs])
         size = float(np.abs(products).sum())
         apart = sum(float(np.abs((nudged[i] - dx[i]) * directions[i]).sum()) for i in inputs)
-        rounding = EPS * max(8, products.size) * max(point.magnitude, size) + apart
+        rounding = point.eps * max(8, products.size) * max(point.magnitude, size) + apart
         number = inputs[0] if len(inputs) == 1 else ALL
         return Comparison(number, order, float(products.sum()), float(numeric), float(error), rounding, size)
 
@@ -296,17 +303,22 @@ def along_directions(point: Point, order: int) -> list[Comparison]:
     return [along([i]) for i in moving]
 
 
-def _missing(unreached: Sequence[int], comparisons: Sequence[Comparison]) -> list[Finding]:
+def _kind(x: Any) -> str:
+    """What an input is, in a word."""
+    return f"{x.dtype} of shape {x.shape}" if hasattr(x, "dtype") else type(x).__name__
+
+
+def _missing(point: Point, unreached: Sequence[int], comparisons: Sequence[Comparison]) -> list[Finding]:
     """Inputs to which no gradient flows: those that have no influence, and those whose influence is cut off."""
     found = []
     for i in unreached:
         mine = [c for c in comparisons if c.input == i and c.order == 1]
         still = all(c.ok for c in mine)
         text = (
-            f"input {i} does not influence the result → leave it out, if that is meant"
+            f"{point.words[i]} does not influence the result → leave it out, if that is meant"
             if still
-            else f"the result changes with input {i}, but no gradient flows to it → look for detach(), .numpy(), "
-            "no_grad() or a rule that is missing"
+            else f"the result changes with {point.words[i]}, but no gradient flows to it → look for detach(), "
+            ".numpy(), no_grad() or a rule that is missing"
         )
         found.append(Finding("has an input without gradient", text, fatal=not still))
     return found if comparisons else []

@@ -6,6 +6,7 @@ was written to, forwards or backwards; a gradient that is an input's own memory;
 
 from __future__ import annotations
 
+import inspect
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -53,11 +54,25 @@ def tensors(arrays: Arrays, moving: Sequence[int] = ()) -> list[Any]:
     ]
 
 
-def observe(f: Function, arrays: Arrays, moving: Sequence[int]) -> list[Finding]:
+def called(f: Function, count: int) -> list[str]:
+    """Return what messages call the inputs: ``input 0 (x)``, or their numbers alone if the signature does not tell."""
+    words = [f"input {i}" for i in range(count)]
+    try:
+        taken = [
+            p
+            for p in inspect.signature(f).parameters.values()
+            if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+        ]
+    except (TypeError, ValueError):  # not callable, or without a signature
+        taken = []
+    return [f"{w} ({p.name})" for w, p in zip(words, taken)] + words[len(taken) :]
+
+
+def observe(f: Function, arrays: Arrays, moving: Sequence[int], words: Sequence[str]) -> list[Finding]:
     """Return what is wrong with ``f`` at ``arrays`` besides its gradient; it is called three times.
 
     >>> import autograd, numpy as np
-    >>> for finding in observe(lambda x: x.numpy() * 2, [np.ones(2)], [0]):
+    >>> for finding in observe(lambda x: x.numpy() * 2, [np.ones(2)], [0], ["x"]):
     ...     print(finding)
     returns no tensor: the result is a ndarray → compute with autograd's operations and return what they give
     """
@@ -76,7 +91,7 @@ def observe(f: Function, arrays: Arrays, moving: Sequence[int]) -> list[Finding]
             ]  # fmt: skip
     first = [o.detach().numpy().copy() for o in first]
     found = [
-        Finding("changes its input", f"input {i} is written to in place → work on a copy, x = x.copy()")
+        Finding("changes its input", f"{words[i]} is written to in place → work on a copy, x = x.copy()")
         for i, (x, t) in enumerate(zip(arrays, given, strict=True))
         if isinstance(x, np.ndarray) and not same(x, t.data)
     ]
@@ -98,7 +113,7 @@ def observe(f: Function, arrays: Arrays, moving: Sequence[int]) -> list[Finding]
                 Finding("returns NaN or Inf", f"result {number} is {o[at]} at {list(at)} → choose a point inside the "
                         "function's domain")
             ]  # fmt: skip
-    return _backwards(f, arrays, moving)
+    return _backwards(f, arrays, moving, words)
 
 
 def same(x: np.ndarray, y: np.ndarray) -> bool:
@@ -106,7 +121,7 @@ def same(x: np.ndarray, y: np.ndarray) -> bool:
     return x.dtype == y.dtype and np.array_equal(x, y, equal_nan=x.dtype.kind == "f")
 
 
-def _backwards(f: Function, arrays: Arrays, moving: Sequence[int]) -> list[Finding]:
+def _backwards(f: Function, arrays: Arrays, moving: Sequence[int], words: Sequence[str]) -> list[Finding]:
     """What goes wrong in the backward pass, run twice on one graph."""
     try:
         given = tensors(arrays, moving)
@@ -129,23 +144,35 @@ def _backwards(f: Function, arrays: Arrays, moving: Sequence[int]) -> list[Findi
         return [Finding("raises in its backward pass", f"{type(error).__name__}: {error}", cause=error)]
     found = []
     for i, x, a, b in zip(moving, xs, *swept, strict=True):
+        written = not same(arrays[i], x.data)
         if a is not None and np.may_share_memory(a[0], x.data):
-            found.append(
-                Finding("a gradient aliases its input", f"the gradient of input {i} is a view of the input's own memory"
-                        f"{', and the backward pass wrote to it' if not same(arrays[i], x.data) else ''}"
-                        " → let the rule return a new array")
-            )  # fmt: skip
-        elif not same(arrays[i], x.data):
-            found.append(
-                Finding("the backward pass changes an input", f"input {i} is written to by a gradient rule → let the "
-                        "rule return a new array")
-            )  # fmt: skip
+            name = "a gradient aliases its input"
+            what = f"the gradient of {words[i]} is a view of the input's own memory"
+            what += ", and the backward pass wrote to it" * written + " → let the rule return a new array"
+        elif written:
+            name = "the backward pass changes an input"
+            what = f"{words[i]} is written to by a gradient rule → let the rule return a new array"
         elif a is not None and b is not None and not same(a[1], b[1]):
-            found.append(
-                Finding("the backward pass changes what it needs", f"the gradient of input {i} is another one when the "
-                        "same graph is swept again → let rules leave g and saved arrays as they are")
-            )  # fmt: skip
+            name = "the backward pass changes what it needs"
+            what = f"the gradient of {words[i]} is another one when the same graph is swept again "
+            what += "→ let rules leave g and saved arrays as they are"
+        else:
+            continue
+        found.append(Finding(name, what))
     return found
+
+
+def observe_order(point: Any, order: int) -> Finding | None:
+    """Return what is wrong where the gradients of ``point``'s function are differentiated again."""
+    point.turn(order)
+    try:
+        point.gradient(order - 1, {})
+    except Exception as error:
+        return Finding(
+            "raises when differentiated again", f"for order {order}, {type(error).__name__}: {error} (in a rule, "
+            "write what is to be differentiated again in autograd's operations)", cause=error,
+        )  # fmt: skip
+    return None
 
 
 # --- results that change ----------------------------------------------------------------------------------------------

@@ -111,9 +111,10 @@ class Differences(NamedTuple):
 def _extrapolate(
     slopes: np.ndarray, rounding: np.ndarray, base: float, trusted: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The best entry of Richardson's table, and how far its neighbours are from it.
+    """The best entry of Richardson's table, and how far its neighbours and the next two best are from it.
 
-    ``trusted`` says for every row but the first whether entries may be made with it.
+    Neighbours may agree by chance; three entries do not. ``trusted`` says for every row but the first whether entries
+    may be made with it.
     """
     row, entries, errors = slopes, [], []
     for j in range(1, len(slopes)):
@@ -127,8 +128,10 @@ def _extrapolate(
         errors.append(off)
     table, off = np.concatenate(entries), np.concatenate(errors)
     off[~np.isfinite(off)] = np.inf
-    at = off.argmin(axis=0)[None]
-    return np.take_along_axis(table, at, 0)[0], np.take_along_axis(off, at, 0)[0]
+    at = np.argpartition(off, (0, 1, 2), axis=0)[:3]
+    best, error = np.take_along_axis(table, at, 0), np.take_along_axis(off, at, 0)
+    apart = np.where(np.isfinite(error), np.abs(best - best[0]), 0.0)
+    return best[0], np.maximum(error[0], apart.max(axis=0))
 
 
 def directional_derivative(

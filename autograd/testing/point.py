@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from .. import backend
-from ..core.sweep import gradients
+from ..core.sweep import gradients, reachable
 from ..core.tensor import Tensor
-from .conduct import outputs, tensors
+from .conduct import called, outputs, tensors
 from .oracles import EPS
 
+ALL = -1  # in place of an input's number: all of them moved at once
 Moved = dict[int, np.ndarray]  # by the number of the input
 
 
@@ -46,15 +47,19 @@ class Point:
     ) -> None:
         self.f, self.rng, self.order, self.count = f, rng, order, count
         self.start = dict(rng.bit_generator.state)  # to draw the same again
-        self.given, self.inputs = inputs, [place(x) for x in inputs]
+        self.inputs = [place(x) for x in inputs]
+        self.words = called(f, len(inputs))  # what messages call the inputs
         self.moving = [i for i, x in enumerate(self.inputs) if isinstance(x, np.ndarray) and x.dtype.kind == "f"]
         self.z = np.concatenate([self.inputs[i].ravel() for i in self.moving]) if self.moving else np.zeros(0)
         self.size = self.z.size
         self.directions: list[Moved] = []
 
     def begin(self) -> None:
-        """Call the function once to see what it returns."""
-        found = outputs(self.f(*tensors(self.inputs)))
+        """Call the function once to see what it returns, and the unit of rounding: of the narrowest type on its way."""
+        found = outputs(self.f(*tensors(self.inputs, self.moving)))
+        nodes = reachable({o.node for o in found if o.node is not None})
+        types = {t for x in (*found, *nodes) for t in (x.dtype if isinstance(x.dtype, tuple) else (x.dtype,))}
+        self.eps = max([EPS, *(float(np.finfo(t).eps) for t in types if t.kind == "f")])
         self.floating = [k for k, o in enumerate(found) if o.dtype.kind == "f"]
         self.shapes = [found[k].shape for k in self.floating]
         self.rows = sum(found[k].size for k in self.floating)

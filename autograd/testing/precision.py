@@ -20,9 +20,9 @@ from ..core.sweep import gradients, reachable, sweep
 from ..core.tensor import Tensor
 from ..core.trace import call_of, tracing
 from ..errors import DTypeError
-from .checks import ALL, Comparison, Report
+from .checks import Comparison, Report
 from .oracles import SAFETY
-from .point import Point
+from .point import ALL, Point
 
 
 def rounding_error(out: Tensor, values: dict[Any, np.ndarray], dtype: Any) -> float:
@@ -63,8 +63,7 @@ def check_precision(
     >>> report.ok, bool(report.comparisons[0].tolerance > 0.1)    # float32 cannot do better, and it is said how badly
     (True, True)
     """
-    rng = np.random.default_rng(0) if rng is None else rng
-    point = Point(f, inputs, rng)
+    point = Point(f, inputs, np.random.default_rng(0 if rng is None else rng))
     if not point.moving:
         raise DTypeError("check_precision: no input is a floating array → give one")
     for i in point.moving:  # both types begin with the same numbers

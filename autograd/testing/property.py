@@ -17,11 +17,12 @@ from ..core.sweep import gradients
 from ..core.tensor import Tensor
 from ..errors import AutogradError
 from .checks import assert_gradients
+from .diagnosis.reproduce import literal
+from .drawn import LAYOUTS
 from .profiles import examples
-from .special import LAYOUTS
 from .strategies import SYMMETRIC, together
 
-SHOWN = 200  # larger arrays are not written out
+SHOWN = 200  # elements of an array whose values are written out: shrunk ones are simple
 
 
 def gradient_property(
@@ -74,12 +75,12 @@ def gradient_property(
             except AssertionError as error:
                 size, words = call.looks(error)
                 largest[repr(given)] = seen = max(largest.get(repr(given), (0, "")), (size, words))
-                if seen[0] > size:  # of one element, any mistake is a constant factor
+                if seen[1] and seen[0] > size:  # the fewer elements, the more mistakes look alike
                     error.add_note(seen[1])
-                error.add_note(call.reproduce())
+                call.sign(error)
                 raise
             except Exception as error:
-                error.add_note(call.reproduce())
+                call.sign(error)
                 raise
 
         test.function = function  # type: ignore[attr-defined]
@@ -139,10 +140,10 @@ class _Call:
 
     def looks(self, error: AssertionError) -> tuple[int, str]:
         """How large the inputs are, and what the mistake looks like there."""
-        found = [t for t in str(error).splitlines() if t.startswith("looks like: ")]
-        words = (found or ["looks like no mistake that has a name"])[0].replace(":", "", 1)
+        words = [t.replace(":", "", 1) for t in str(error).splitlines() if t.startswith("looks like: ")]
         shapes = ", ".join(f"{n} {x.shape}" for n, x in zip(self.names, self.points))
-        return sum(x.size for x in self.points), f"before shrinking, with {shapes}, it {words}"
+        said = f"before shrinking, with {shapes}, it {words[0]}" if words else ""
+        return sum(x.size for x in self.points), said
 
     def reproduce(self) -> str:
         """The line of a program that draws these arguments again; ``x=(x := …), y=x`` is one tensor twice."""
@@ -150,7 +151,12 @@ class _Call:
         written = {n: f"({n} := {_code(x)})" if n in aliased else _code(x) for n, x in self.drawn.items()}
         written |= {n: o for n, o in self.owner.items() if n != o}
         line = ", ".join(f"{n}={x}" for n, x in written.items())
-        return f"reproduce: @example({line}) above {self.function.__name__}"
+        return f"@example({line}) above {self.function.__name__}"
+
+    def sign(self, error: Exception) -> None:
+        """Note the line with the error, unless a diagnosis has done so."""
+        if "reproduce: " not in str(error):
+            error.add_note(f"reproduce: {self.reproduce()}")
 
     def hold_layouts(self) -> None:
         """Hold result and gradients against those of plain copies, if an array does not lie as usual."""
@@ -188,9 +194,4 @@ def _is_plain(x: Any) -> bool:
 
 def _code(x: Any) -> str:
     """The drawn value as one writes it in a program."""
-    if not isinstance(x, Tensor):
-        return repr(x)
-    if x.size > SHOWN:
-        return f"<{x.dtype} tensor of shape {x.shape}>"
-    shape = "" if x.size else f".reshape{x.shape}"
-    return f"Tensor(numpy.array({x.numpy().tolist()}, {x.dtype.name!r}){shape})"
+    return f"Tensor({literal(x.numpy(), SHOWN)})" if isinstance(x, Tensor) else literal(x)

@@ -23,8 +23,7 @@ from hypothesis.strategies import SearchStrategy, booleans, floats, integers, ju
 from ..core.tensor import Tensor, element_type
 from ..errors import AutogradError, DTypeError
 from . import letters, samples
-from .drawn import MANY, Drawn
-from .special import LAYOUTS, values
+from .drawn import LAYOUTS, MANY, Drawn, values
 
 Shape = tuple[int, ...]
 INTERVAL = "an interval (low, high), 'index V', or one of"

@@ -105,12 +105,12 @@ def test_whole_numbers_are_nothing_to_test(f: Any) -> None:
 def test_an_input_without_influence_is_mentioned() -> None:
     report = check_gradients(lambda x, y: x * x, X, Y)
     assert report.ok and report.tested
-    assert "has an input without gradient: input 1 does not influence the result" in str(report)
+    assert "has an input without gradient: input 1 (y) does not influence the result" in str(report)
     assert_gradients(lambda x, y: x * x, X, Y)
 
 
 def test_where_nothing_has_influence_nothing_is_tested() -> None:
-    with pytest.raises(AssertionError, match="input 0 does not influence"):
+    with pytest.raises(AssertionError, match=r"input 0 \(x\) does not influence"):
         assert_gradients(lambda x: autograd.ones((2,)), X)
 
 

@@ -82,7 +82,7 @@ def test_the_report_when_nothing_was_checked(project):
 
 def test_a_failing_property_shows_the_example_and_the_call(project):
     text = project("--gradients", passes=False, test_it=PROPERTY.replace("return x**3", "return (x * x.detach())"))
-    assert "reproduce: @example(x=Tensor(numpy.array([" in text and "Failing test case: test_cube(" in text
+    assert "reproduce: @example(x=Tensor(np.array([" in text and "Failing test case: test_cube(" in text
     assert row(text, "test_cube")[0] > 1, "failures are counted too"
 
 

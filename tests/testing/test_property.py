@@ -193,7 +193,7 @@ def test_a_wrong_rule_is_found_shrunk_and_its_call_written_out():
     assert "wrong gradient of" in text and "analytic" in text and "numeric" in text
     line = re.search(r"reproduce: @example\((.*)\) above my_test", text)
     assert line, text
-    arguments = eval(f"dict({line[1]})", {"Tensor": Tensor, "numpy": np})
+    arguments = eval(f"dict({line[1]})", {"Tensor": Tensor, "np": np})
     assert arguments["x"].shape == (1, 1) and arguments["y"].shape == (1,)
     assert abs(arguments["x"].data * 8 % 1).max() == 0, "a simple number"
     with pytest.raises(AssertionError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from inspect import Parameter, Signature
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from ...core.sweep import gradients
 from ...core.tensor import Tensor
 from ...errors import AutogradError
 from .. import samples
+from ..diagnosis.reproduce import literal
 
 TRIES = 5  # draws until the oracle can judge: a point may lie at an undeclared kink of a composite
 
@@ -64,7 +66,24 @@ class Example:
             given = dict(zip(self.moving, xs, strict=True))
             return bound(*[given.get(i, x) for i, x in enumerate(rest)])
 
+        f.expression = self.expression  # type: ignore[attr-defined]
+        f.__signature__ = Signature([Parameter(self.names[i], Parameter.POSITIONAL_ONLY) for i in self.moving])  # type: ignore[attr-defined]
         return f
+
+    @property
+    def names(self) -> list[str]:
+        """What the inputs are called; those of an operation of any number of inputs are numbered."""
+        first, *_ = names = [o.name for o in self.op.contract.inputs]
+        return [f"{first}{i}" for i in range(len(self.sample.inputs))] if self.op.contract.variadic else names
+
+    @property
+    def expression(self) -> str:
+        """How ``f`` is written in a program: ``lambda x: sum(x, axis=0)``."""
+        taken = [self.names[i] for i in self.moving]
+        given = [n if i in self.moving else literal(x) for i, (n, x) in enumerate(zip(self.names, self.sample.inputs))]
+        inputs = f"({', '.join(given)},)" if self.op.contract.variadic else ", ".join(given)
+        params = "".join(f", {n}={literal(p)}" for n, p in self.sample.params.items())
+        return f"lambda {', '.join(taken)}: {self.op.name}({inputs}{params})"
 
     def change(self, inputs: Any) -> Example:
         """Return the example with other inputs."""
@@ -88,9 +107,7 @@ class Example:
         return [np.zeros_like(x) if g is None else g.numpy() for x, g in zip(self.points, found, strict=True)]
 
     def __str__(self) -> str:
-        names = [o.name for o in self.op.contract.inputs]
-        names = names * len(self.sample.inputs) if self.op.contract.variadic else names
-        given = [f"{n} {s}" for n, s in zip(names, self.shapes, strict=True)]
+        given = [f"{n} {s}" for n, s in zip(self.names, self.shapes, strict=True)]
         return ", ".join(given + [f"{n}={p!r}" for n, p in self.sample.params.items()])
 
 

@@ -13,12 +13,15 @@ from math import prod
 
 import numpy as np
 
-from .oracles import SAFETY
+from ..oracles import SAFETY
 
 Shape = tuple[int, ...]
 Candidate = tuple[str, np.ndarray]  # the words, and the Jacobian that the mistake would give
 SHARE = 1e-7  # of the largest derivative: closer than this is equal
-VAGUE = ("a dropped term: what is missing has rank",)  # how a guess begins that a better one may replace
+VAGUE = (
+    "a dropped term: what is missing has rank",
+    "a wrong formula",
+)  # how a guess begins that a better one may replace
 
 
 @dataclass(frozen=True)
@@ -63,10 +66,10 @@ class Evidence:
         largest = float(np.max(np.abs(self.right), where=self.judged, initial=0.0))
         return np.where(self.judged, SAFETY * self.errors[self.input], 0.0) + SHARE * largest
 
-    def is_wrong(self, candidate: np.ndarray) -> bool:
-        """Whether a candidate is the wrong Jacobian."""
+    def equal(self, candidate: np.ndarray, jacobian: np.ndarray) -> bool:
+        """Whether a candidate is the right or the wrong Jacobian, where the right one is known."""
         with np.errstate(invalid="ignore"):
-            return bool(np.all((np.abs(candidate - self.wrong) <= self.slack) | ~self.judged))
+            return bool(np.all((np.abs(candidate - jacobian) <= self.slack) | ~self.judged))
 
     @cached_property
     def same(self) -> np.ndarray:
@@ -124,8 +127,10 @@ def _swapped(e: Evidence) -> Iterator[Candidate]:
 
 def _factor(e: Evidence) -> Iterator[Candidate]:
     c = _ratio(e.wrong[e.judged], e.right[e.judged])
-    if np.isfinite(c) and c:
-        yield f"a constant factor: the gradient is {c:.6g} times what it should be{_named(c, e)}", c * e.right
+    sure = np.count_nonzero(~e.still) > 1  # of one number any mistake is a factor: a round one is worth saying
+    if np.isfinite(c) and c and (sure or min(abs(abs(c) - n) for n in ROUND) < SHARE):
+        words = "a constant factor" if sure else "a constant factor, as far as one number can tell"
+        yield f"{words}: the gradient is {c:.6g} times what it should be{_named(c, e) if sure else ''}", c * e.right
 
 
 def _transposed(e: Evidence) -> Iterator[Candidate]:
@@ -254,13 +259,23 @@ def _low_rank(e: Evidence) -> Iterator[Candidate]:
         yield f"{VAGUE[0]} {rank}, like a mean, a sum or a norm over an axis", e.wrong
 
 
-HYPOTHESES: tuple[Callable[[Evidence], Iterator[Candidate]], ...] = (
+Hypothesis = Callable[[Evidence], Iterator[Candidate]]
+
+
+def _formula(e: Evidence) -> Iterator[Candidate]:
+    if e.right.shape[0] == e.right.shape[1] > 1 and not np.any((e.right - np.diag(np.diag(e.right)))[e.judged]):
+        words = "each element's own derivative is another, and nothing else is wrong"
+        yield f"{VAGUE[1]}: {words}", np.where(np.eye(len(e.right)), e.wrong, 0.0)
+
+
+HYPOTHESES: tuple[Hypothesis, ...] = (
     _not_a_number, _zero, _sign, _swapped, _transposed, _mirrored, _factor, _shifted, _own_only, _unsummed,
-    _missing_mask, _dropped_gradient, _dropped_block, _factor_along, _lost_elements, _low_rank,
+    _missing_mask, _dropped_gradient, _dropped_block, _factor_along, _lost_elements, _low_rank, _formula,
 )  # fmt: skip
+OF_ANY_SHAPE = (_not_a_number, _zero, _sign, _factor)  # what numbers along random directions can tell
 
 
-def looks_like(evidence: Evidence) -> str:
+def looks_like(evidence: Evidence, hypotheses: Sequence[Hypothesis] = HYPOTHESES) -> str:
     """Return the words of the first hypothesis that gives the wrong Jacobian, or nothing.
 
     >>> import numpy as np
@@ -269,9 +284,9 @@ def looks_like(evidence: Evidence) -> str:
     >>> looks_like(Evidence(0, {0: 0.5 * right[0]}, right, errors, shapes, [(2,)]))
     'a constant factor: the gradient is 0.5 times what it should be, 1/n with n = 2'
     """
-    for hypothesis in HYPOTHESES:
+    for hypothesis in hypotheses:
         for words, candidate in hypothesis(evidence):
-            if hypothesis is _not_a_number or evidence.is_wrong(candidate):
+            if hypothesis is _not_a_number or evidence.equal(candidate, evidence.wrong):
                 return words
     return ""
 
@@ -284,6 +299,7 @@ def _ratio(x: np.ndarray, y: np.ndarray) -> float:
         return float((x * y).sum() / (y * y).sum())
 
 
+ROUND = (*range(1, 9), *(1 / k for k in range(2, 9)))
 FACTORS: dict[str, Callable[[int], float]] = {
     "n": lambda n: n,
     "1/n": lambda n: 1 / n,
@@ -304,7 +320,8 @@ def _named(c: float, e: Evidence) -> str:
             sizes |= dict.fromkeys(prod(axes) for axes in itertools.combinations(shape, count))
     for n in sizes:
         for words, value in FACTORS.items():
-            if n > 1 and abs(abs(c) - value(n)) < 1e-4 * value(n):
+            plain = "√" in words and min(abs(abs(c) - k) for k in ROUND) < SHARE  # √4 is just 2
+            if n > 1 and not plain and abs(abs(c) - value(n)) < 1e-4 * value(n):
                 why = "; a variance divided by n − 1 instead of n, or the reverse" if "−" in words else ""
                 return f", {'−' if c < 0 else ''}{words} with n = {n}{why}"
     return ""

@@ -1,24 +1,26 @@
-"""Stale saved values: what an operation saved for its rule and what was written to it since, or what it should save.
+"""What the Jacobians do not show: gradients that are cut off, and values that an operation saved and should not have.
 
-Two experiments on the tape. Everything that went into and came out of an operation is copied as it happens and held
-against what is there when the function has returned. And one saved array after the other is replaced by another
-that could have been meant: where that makes the gradient right, the saved value was stale.
+Three experiments on the tape. It is recorded as if ``detach()`` cut nothing off. Everything that went into and came out
+of an operation is copied as it happens and held against what is there when the function has returned. And one saved
+array after the other is replaced by another that could have been meant: where that makes the gradient right, the saved
+value was stale.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
-from ..core.node import Node
-from ..core.primitive import Primitive
-from ..core.sweep import gradients, reachable
-from ..core.tensor import Tensor
-from ..core.trace import Call, Trace, call_of, tracing
+from ...core.node import Node
+from ...core.primitive import Primitive
+from ...core.sweep import gradients, reachable
+from ...core.tensor import Tensor
+from ...core.trace import Call, Trace, call_of, tracing
+from ..point import Point
 from .hypotheses import SHARE, Evidence
-from .point import Point
 
 MOST = 60  # operations whose saved values are tried
 
@@ -56,6 +58,12 @@ def overwritten(point: Point) -> str:
         if any(owner is op and np.may_share_memory(kept, array) for owner, kept in saved):
             return f"a stale saved value: {op.name} saved its {what}, which is written to in place afterwards"
     return ""
+
+
+def uncut(jacobian: Callable[[], np.ndarray]) -> np.ndarray:
+    """Return a Jacobian by the library as it is when ``detach()`` does not cut the gradient's way."""
+    with patch.object(Tensor, "detach", lambda x: x):
+        return jacobian()
 
 
 def _along(f: Callable[..., Any]) -> dict[str, Callable[[np.ndarray], Any]]:

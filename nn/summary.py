@@ -3,41 +3,28 @@
 from __future__ import annotations
 
 import io
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import singledispatch
-from typing import Any, NamedTuple
+from typing import Any
 
 import autograd
 from autograd import Tensor
-from nn.activation import Activation, PReLU
-from nn.conv import Convolution, TransposedConvolution
-from nn.dropout import DropoutBase
-from nn.linear import Identity, Linear
+from nn.flow import Flow, Seen
+from nn.measure import Field, multiply_adds, receptive_field
 from nn.module import Module
-from nn.norm import BatchNorm, LocalResponseNorm
-from nn.pooling import AvgPool, MaxPool
-from nn.recurrent import RNNBase, RNNCellBase
+from nn.published import Figure, Published
 from nn.session import evaluating
 from nn.utils.rnn import PackedSequence
 
-Shape = tuple[int, ...]
-
-
-class Field(NamedTuple):
-    """What one value of a feature map sees: a patch of `size` input pixels, its neighbour `stride` pixels further."""
-
-    size: Shape
-    stride: Shape
-
-    def __str__(self) -> str:
-        return f"{_times(self.size)} / {_times(self.stride)}"
+__all__ = ["Field", "Figure", "Published", "Row", "Summary", "multiply_adds", "receptive_field", "summary"]
 
 
 @dataclass(frozen=True)
 class Row:
-    """One call of a module: where, what, what came out, what it learns, costs and sees (None if not defined)."""
+    """One call of a module: where, what, what came out, what it learns, costs and sees (None if not defined).
+
+    `depth` is the longest way from an input to its output, in layers with weights.
+    """
 
     path: str
     type: str
@@ -46,18 +33,28 @@ class Row:
     biases: int
     multiply_adds: int
     receptive_field: Field | None
+    depth: int
     leaf: bool
 
 
 @dataclass(frozen=True)
 class Summary:
-    """The table: `rows` as data, totals, and `str()` as aligned text. Shared parameters count once."""
+    """The table: `rows` as data, totals, and `str()` as aligned text. Shared parameters count once.
+
+    `published`: what was stated about the network, beside what was found (`nn.published`).
+    """
 
     rows: list[Row]
     weights: int
     biases: int
     trainable: int
     multiply_adds: int
+    published: list[Figure]
+
+    @property
+    def depth(self) -> int:
+        """The longest way through the network, in layers with weights."""
+        return self.rows[0].depth
 
     @property
     def parameters(self) -> int:
@@ -73,10 +70,13 @@ class Summary:
             table.add_column(title, no_wrap=True)
         for title in ("weights", "biases", "multiply-adds", "receptive field / stride"):
             table.add_column(title, justify="right", no_wrap=True)
+        if self.published:
+            table.add_column("published", no_wrap=True)
         for row in self.rows:
             numbers = [f"{n:,}" if n else "-" for n in (row.weights, row.biases, row.multiply_adds)]
             field = str(row.receptive_field) if row.receptive_field else "-"
-            table.add_row(row.path or "(root)", row.type, _words(row.output_shape), *numbers, field)
+            stated = ", ".join(str(figure) for figure in self.published if figure.path == row.path)
+            table.add_row(row.path or "(root)", row.type, _words(row.output_shape), *numbers, field, stated)
         numbers = [f"{n:,}" for n in (self.weights, self.biases, self.multiply_adds)]
         table.add_row(
             "total", "", f"{self.parameters:,} parameters, {self.trainable:,} trainable", *numbers, "", end_section=True
@@ -88,76 +88,6 @@ class Summary:
     __repr__ = __str__
 
 
-@singledispatch
-def multiply_adds(module: Module, x: Shape, out: Shape) -> int:
-    """Return how many multiply-adds a layer does from input to output shape; 0 where it has no products of weights.
-
-    A generic function: `multiply_adds.register(MyLayer)` teaches it a new type.
-
-    >>> from nn import Conv2d
-    >>> multiply_adds(Conv2d(3, 6, 5), (1, 3, 32, 32), (1, 6, 28, 28))
-    352800
-    """
-    return 0
-
-
-@multiply_adds.register
-def _(module: Linear, x: Shape, out: Shape) -> int:
-    return math.prod(out) * module.in_features
-
-
-@multiply_adds.register
-def _(module: Convolution, x: Shape, out: Shape) -> int:
-    return math.prod(out) * math.prod(module.weight.shape[1:])
-
-
-@multiply_adds.register
-def _(module: TransposedConvolution, x: Shape, out: Shape) -> int:
-    return math.prod(x) * math.prod(module.weight.shape[1:])
-
-
-@multiply_adds.register
-def _(module: RNNBase | RNNCellBase, x: Shape, out: Shape) -> int:
-    weights = sum(p.size for name, p in module.named_parameters() if name.startswith("weight"))
-    return math.prod(x[:-1]) * weights  # every weight once for every step of every sequence
-
-
-@singledispatch
-def receptive_field(module: Module, before: Field) -> Field | None:
-    """Return what one value of the layer's output sees, given what one of its input sees; None for an unknown layer.
-
-    Layers that work place by place see what their input sees. A kernel of R pixels, `dilation` apart, adds
-    dilation · (R − 1) input strides to the size and multiplies the stride (Araujo et al. 2019, eq. 2).
-
-    >>> from nn import MaxPool2d
-    >>> print(receptive_field(MaxPool2d(2), Field((5, 5), (1, 1))))
-    6×6 / 2×2
-    """
-    return None
-
-
-@receptive_field.register(Activation)
-@receptive_field.register(PReLU)
-@receptive_field.register(DropoutBase)
-@receptive_field.register(Identity)
-@receptive_field.register(BatchNorm)
-@receptive_field.register(LocalResponseNorm)
-def _(module: Module, before: Field) -> Field | None:
-    return before
-
-
-@receptive_field.register(Convolution)
-@receptive_field.register(MaxPool)
-@receptive_field.register(AvgPool)
-def _(module: Convolution | MaxPool | AvgPool, before: Field) -> Field | None:
-    if len(before.size) != module.dims:  # an image without its batch axis
-        return None
-    dilation = (1,) * module.dims if isinstance(module, AvgPool) else module.dilation
-    spans = [d * (k - 1) for d, k in zip(dilation, module.kernel_size, strict=True)]
-    size = tuple(s + span * step for s, span, step in zip(before.size, spans, before.stride, strict=True))
-    return Field(size, tuple(a * b for a, b in zip(before.stride, module.stride, strict=True)))
-
-
 def summary(model: Module, inputs: Any, dtype: Any = None) -> Summary:
     """Run the model once, without training it, and return a table of what happened in which module.
 
@@ -167,7 +97,8 @@ def summary(model: Module, inputs: Any, dtype: Any = None) -> Summary:
         dtype: element type of inputs given by their shape.
 
     Biases are the parameters named `bias…`, weights the others. Multiply-adds are those of linear, convolutional
-    and recurrent layers. Receptive fields (pixels) follow chains of modules from the input; "-" after a branch.
+    and recurrent layers. Receptive fields (pixels) are followed from the input, across branches too; "-" behind what
+    sees everything or is not known. What a network has `published` is a column, with "≠" where it is otherwise.
 
     >>> from nn import Conv2d, MaxPool2d, Sequential
     >>> print(summary(Sequential(Conv2d(3, 6, 5), MaxPool2d(2)), (1, 3, 32, 32)))
@@ -186,38 +117,35 @@ def summary(model: Module, inputs: Any, dtype: Any = None) -> Summary:
 
 
 class _Recorder:
-    """Watches one run by hooks on every module."""
+    """Watches one run by hooks on every module; the run is recorded, so that branches can be followed."""
 
     def __init__(self, model: Module, inputs: list[Any]) -> None:
-        self.model, self.inputs = model, inputs
+        self.model = model
+        self.inputs = [_leaf(x) if isinstance(x, Tensor) and x.dtype.kind == "f" else x for x in inputs]
         self.rows: list[Row] = []
         self.open: list[int] = []  # places in rows of the modules that are running: parents stand before children
         self.counted: set[int] = set()
-        self.fields: dict[
-            int, tuple[Tensor, Field | None]
-        ] = {}  # by identity; the tensor is held so that it stays unique
-        for x in inputs:
-            if isinstance(x, Tensor) and x.ndim > 2:
-                ones = (1,) * (x.ndim - 2)
-                self.fields[id(x)] = (x, Field(ones, ones))
+        self.flow = Flow(self.inputs)
 
     def run(self) -> Summary:
         handles = []
         for path, module in self.model.named_modules():
             handles += [module.register_forward_pre_hook(self._enter), module.register_forward_hook(self._leave(path))]
         try:
-            with evaluating(self.model):
+            with evaluating(self.model), autograd.enable_grad():
                 self.model(*self.inputs)
         finally:
             for handle in handles:
                 handle.remove()
         trainable = sum(p.size for p in self.model.parameters() if p.requires_grad)
         weights, biases = (sum(getattr(row, name) for row in self.rows) for name in ("weights", "biases"))
-        return Summary(self.rows, weights, biases, trainable, sum(row.multiply_adds for row in self.rows))
+        published = getattr(self.model, "published", None)
+        figures = published.compare(self.rows) if published else []
+        return Summary(self.rows, weights, biases, trainable, sum(row.multiply_adds for row in self.rows), figures)
 
     def _enter(self, module: Module, args: tuple[Any, ...]) -> None:
         self.open.append(len(self.rows))
-        self.rows.append(Row("", "", None, 0, 0, 0, None, True))
+        self.rows.append(Row("", "", None, 0, 0, 0, None, 0, True))
 
     def _leave(self, path: str) -> Any:
         def hook(module: Module, args: tuple[Any, ...], output: Any) -> None:
@@ -229,31 +157,21 @@ class _Recorder:
         own = [(name, p) for name, p in module.named_parameters(recurse=False) if id(p) not in self.counted]
         self.counted.update(id(p) for _, p in own)
         biases = sum(p.size for name, p in own if name.startswith("bias"))
-        cost, field = 0, None
+        weights = sum(p.size for _, p in own) - biases
+        cost, seen = 0, Seen(None, 0)
         x, out = _first(args), _first(output)
         leaf = next(module.children(), None) is None
         if x is not None and out is not None:
             cost = multiply_adds(module, tuple(x.shape), tuple(out.shape))
-            field = self._field(module, x, out, leaf)
-        return Row(
-            path,
-            type(module).__name__,
-            _shapes(output),
-            sum(p.size for _, p in own) - biases,
-            biases,
-            cost,
-            field,
-            leaf,
-        )
+            seen = self.flow.through(module, x, out, leaf, cost > 0)
+        return Row(path, type(module).__name__, _shapes(output), weights, biases, cost, seen.field, seen.depth, leaf)
 
-    def _field(self, module: Module, x: Tensor, output: Tensor, leaf: bool) -> Field | None:
-        if id(output) in self.fields:  # a container's output is its last layer's
-            return self.fields[id(output)][1]
-        before = self.fields.get(id(x), (x, None))[1]
-        known = leaf and before is not None and x.ndim == len(before.size) + 2
-        field = receptive_field(module, before) if known and before is not None else None
-        self.fields[id(output)] = (output, field)
-        return field
+
+def _leaf(x: Tensor) -> Tensor:
+    """The same values at the beginning of a graph."""
+    x = x.detach()
+    x.requires_grad = True
+    return x
 
 
 def _is_shape(x: Any) -> bool:
@@ -275,7 +193,3 @@ def _shapes(output: Any) -> Any:
 
 def _words(shape: Any) -> str:
     return "-" if shape is None else str(shape)
-
-
-def _times(values: Shape) -> str:
-    return "×".join(map(str, values))

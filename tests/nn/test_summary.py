@@ -39,9 +39,10 @@ def test_alexnets_feature_maps():
     ]
     fields = [table[str(i)].receptive_field for i in range(7)]
     assert fields == [
-        Field((n, n), (s, s)) for n, s in [(11, 4), (11, 4), (19, 8), (19, 8), (51, 8), (67, 16), (99, 16)]
+        Field((n, n), (s, s), (first, first))
+        for n, s, first in [(11, 4, 0), (11, 4, 0), (19, 8, 0), (19, 8, 0), (51, 8, -16), (67, 16, -16), (99, 16, -32)]
     ]
-    assert table[""].receptive_field == fields[-1]
+    assert table[""].receptive_field == fields[-1] and table[""].depth == 3
 
 
 layers = st.lists(

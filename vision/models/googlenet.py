@@ -8,7 +8,8 @@ import autograd
 import nn
 from autograd import Tensor
 from nn import AdaptiveAvgPool2d, AvgPool2d, BatchNorm2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sequential
-from vision.models.network import choose, start
+from nn.published import Published
+from vision.models.network import Network, choose, start
 
 INCEPTIONS = {  # filters: 1×1; 3×3 reduce, 3×3; 5×5 reduce, 5×5; after pooling (table 1)
     "3a": (64, 96, 128, 16, 32, 32),
@@ -21,6 +22,40 @@ INCEPTIONS = {  # filters: 1×1; 3×3 reduce, 3×3; 5×5 reduce, 5×5; after poo
     "5a": (256, 160, 320, 32, 128, 128),
     "5b": (384, 192, 384, 48, 128, 128),
 }
+
+_OTHERWISE = "does not follow from the filters in the same line of the table"
+PUBLISHED = Published(
+    "Szegedy et al. 2014, table 1",
+    (3, 224, 224),
+    {
+        "conv1": {
+            "output": "112×112×64",
+            "parameters": ("2.7K", "7·7·3·64 is 9,408"),
+            "multiply-adds": ("34M", "112·112·9,408 is 118 M"),
+        },
+        "maxpool1": {"output": "56×56×64"},
+        "conv3": {"output": "56×56×192"},
+        "maxpool2": {"output": "28×28×192"},
+        "inception3a": {"output": "28×28×256", "parameters": ("159K", _OTHERWISE), "multiply-adds": "128M"},
+        "inception3b": {"output": "28×28×480", "parameters": ("380K", _OTHERWISE), "multiply-adds": "304M"},
+        "maxpool3": {"output": "14×14×480"},
+        "inception4a": {
+            "output": "14×14×512",
+            "parameters": ("364K", _OTHERWISE),
+            "multiply-adds": ("73M", "rounded down"),
+        },
+        "inception4b": {"output": "14×14×512", "parameters": ("437K", _OTHERWISE), "multiply-adds": "88M"},
+        "inception4c": {"output": "14×14×512", "parameters": ("463K", _OTHERWISE), "multiply-adds": "100M"},
+        "inception4d": {"output": "14×14×528", "parameters": ("580K", _OTHERWISE), "multiply-adds": "119M"},
+        "inception4e": {"output": "14×14×832", "parameters": ("840K", _OTHERWISE), "multiply-adds": "170M"},
+        "maxpool4": {"output": "7×7×832"},
+        "inception5a": {"output": "7×7×832", "parameters": ("1072K", _OTHERWISE), "multiply-adds": ("54M", _OTHERWISE)},
+        "inception5b": {"output": "7×7×1024", "parameters": ("1388K", _OTHERWISE), "multiply-adds": "71M"},
+        "avgpool": {"output": "1×1×1024"},
+        "fc": {"output": "1000", "weights": ("1000K", "1024·1000 is 1,024,000"), "multiply-adds": "1M"},
+        "": {"depth": "22"},
+    },
+)
 
 
 class Variant(NamedTuple):
@@ -88,7 +123,7 @@ class GoogLeNetOutputs(NamedTuple):
     aux_logits1: Tensor
 
 
-class GoogLeNet(Sequential):
+class GoogLeNet(Network):
     """A chain of layers; auxiliary classifiers stand where they branch off, and run in training only."""
 
     def forward(self, x: Tensor) -> Tensor | GoogLeNetOutputs:
@@ -146,7 +181,7 @@ def googlenet(
         "dropout": Dropout(chosen.dropout if dropout is None else dropout),
         "fc": Linear(channels, num_classes),
     }
-    network = GoogLeNet(layers)
+    network = GoogLeNet(layers, None if chosen.batch_norm else PUBLISHED)
     for kind in (Conv2d, Linear):
         if chosen.batch_norm:
             start(network, kind, lambda w: nn.init.normal_(w, std=0.01), biases=None)

@@ -7,8 +7,9 @@ import nn
 from autograd import Tensor
 from autograd.errors import DomainError
 from nn import AvgPool2d, Conv2d, Flatten, Linear, MaxPool2d, Parameter, ReLU, Sequential
+from nn.published import Published
 from nn.summary import multiply_adds
-from vision.models.network import choose
+from vision.models.network import Network, choose
 
 C3_INPUTS = (  # the maps of S2 that each map of C3 sees (table I)
     (0, 1, 2), (1, 2, 3), (2, 3, 4), (3, 4, 5), (0, 4, 5), (0, 1, 5),
@@ -31,6 +32,21 @@ DIGITS = """
 .#...#. ...#... #...... #.....# .....#. #.....# #.....# ..#.... #.....# .....#.
 ..###.. .#####. ####### .#####. .....#. .#####. .#####. ..#.... .#####. .####..
 """  # stylised, 7 wide and 12 high, as the output's units expect them (after fig. 3)
+
+PUBLISHED = Published(
+    "LeCun et al. 1998, sec. II.B",
+    (1, 32, 32),
+    {
+        "C1": {"output": "28×28×6", "parameters": "156", "connections": "122,304"},
+        "S2": {"output": "14×14×6", "parameters": "12", "connections": "5,880"},
+        "C3": {"output": "10×10×16", "parameters": "1,516", "connections": "151,600"},
+        "S4": {"output": "5×5×16", "parameters": "32", "connections": "2,000"},
+        "C5": {"output": "1×1×120", "connections": "48,120"},
+        "F6": {"output": "84", "parameters": "10,164"},
+        "output": {"output": "10"},
+        "": {"parameters": "60,000", "connections": "340,908", "depth": "7"},
+    },
+)
 
 
 class ScaledTanh(nn.Module):
@@ -104,8 +120,8 @@ def _(module: RadialBasis, x: tuple[int, ...], out: tuple[int, ...]) -> int:
     return x[0] * module.pictures.size
 
 
-def _paper(num_classes: int) -> Sequential:
-    network = Sequential(
+def _paper(num_classes: int) -> Network:
+    network = Network(
         {
             "C1": Conv2d(1, 6, 5), "squash1": ScaledTanh(),
             "S2": Subsampling(6), "squash2": ScaledTanh(),
@@ -115,7 +131,8 @@ def _paper(num_classes: int) -> Sequential:
             "flatten": Flatten(),
             "F6": Linear(120, 84), "squash6": ScaledTanh(),
             "output": RadialBasis(num_classes),
-        }
+        },
+        PUBLISHED,
     )  # fmt: skip
     for layer in network.modules():  # uniform in ±2.4/F, F inputs to a unit (appendix A)
         if isinstance(layer, Conv2d | Linear | Subsampling):
@@ -125,8 +142,8 @@ def _paper(num_classes: int) -> Sequential:
     return network
 
 
-def _modern(num_classes: int) -> Sequential:
-    return Sequential(
+def _modern(num_classes: int) -> Network:
+    return Network(
         {
             "C1": Conv2d(1, 6, 5, padding=2), "relu1": ReLU(), "S2": MaxPool2d(2),
             "C3": Conv2d(6, 16, 5), "relu3": ReLU(), "S4": MaxPool2d(2),
@@ -141,7 +158,7 @@ def _modern(num_classes: int) -> Sequential:
 VARIANTS = {"modern": _modern, "paper": _paper}
 
 
-def lenet5(variant: str = "modern", num_classes: int = 10) -> Sequential:
+def lenet5(variant: str = "modern", num_classes: int = 10) -> Network:
     """LeNet-5: convolution, pooling, convolution, pooling, three fully connected layers; 0.95 % errors on MNIST.
 
     Shapes: x (N, 1, 28, 28) → (N, num_classes), for "paper" x (N, 1, 32, 32), white −0.1 and black 1.175.

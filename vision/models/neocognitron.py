@@ -5,9 +5,25 @@ from __future__ import annotations
 import autograd
 import nn
 from autograd import Tensor
-from nn import Conv2d, Flatten, Parameter, Sequential
+from nn import Conv2d, Flatten, Parameter
+from nn.published import Published
+from vision.models.network import Network
 
 DECAY = 0.9  # how fixed synapses weaken with each pixel of distance; the paper says only that they do
+
+PUBLISHED = Published(
+    "Fukushima 1980, sec. 4",
+    (1, 16, 16),
+    {
+        "S1": {"output": "16×16×24"},
+        "S1.a": {"receptive field": "5"},
+        "C1": {"output": "10×10×24"},
+        "S2": {"output": "8×8×24"},
+        "C2": {"output": "6×6×24"},
+        "S3": {"output": "2×2×24"},
+        "C3": {"output": "1×1×24"},
+    },
+)
 
 
 class SCells(nn.Module):
@@ -59,7 +75,7 @@ def _fixed(conv: Conv2d) -> Conv2d:
     return conv
 
 
-def neocognitron(num_classes: int = 24, planes: int = 24) -> Sequential:
+def neocognitron(num_classes: int = 24, planes: int = 24) -> Network:
     """Neocognitron: S, C, S, C, S, C; the cells of the last layer stand for the patterns.
 
     Shapes: x (N, 1, 16, 16), bright on 0 → (N, num_classes). Sizes, r and the
@@ -69,7 +85,7 @@ def neocognitron(num_classes: int = 24, planes: int = 24) -> Sequential:
     >>> neocognitron()(autograd.ones((2, 1, 16, 16))).shape
     (2, 24)
     """
-    return Sequential(
+    return Network(
         {
             "S1": SCells(1, planes, 5, padding=2, r=4.0),
             "C1": CCells(planes, 5, stride=2, padding=4),
@@ -78,5 +94,6 @@ def neocognitron(num_classes: int = 24, planes: int = 24) -> Sequential:
             "S3": SCells(planes, num_classes, 5, padding=0, r=1.5),
             "C3": CCells(num_classes, 2, stride=1, padding=0),
             "flatten": Flatten(),
-        }
+        },
+        PUBLISHED,
     )

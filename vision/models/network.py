@@ -1,4 +1,4 @@
-"""What the models share: a start for the weights, a choice among variants."""
+"""What the models share: a chain that knows what was published about it, a start for weights, a choice of variants."""
 
 from __future__ import annotations
 
@@ -7,10 +7,19 @@ from typing import TypeVar
 
 import nn
 from autograd.errors import DomainError
+from nn.published import Published
 
 Key = TypeVar("Key", int, str)
 Value = TypeVar("Value")
 Start = Callable[[nn.Parameter], object]
+
+
+class Network(nn.Sequential):
+    """Named layers one after the other; `nn.summary` shows them beside what was published about them."""
+
+    def __init__(self, layers: Mapping[str, nn.Module], published: Published | None = None) -> None:
+        super().__init__(layers)
+        self.published = published
 
 
 def start(

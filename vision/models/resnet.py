@@ -5,7 +5,8 @@ from __future__ import annotations
 import nn
 from autograd import Tensor
 from nn import AdaptiveAvgPool2d, BatchNorm2d, Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential
-from vision.models.network import choose, start
+from nn.published import Figures, Published
+from vision.models.network import Network, choose, start
 
 STRIDES = {"torchvision": (1, 2), "paper": (2, 1)}
 """Strides of a bottleneck's first two convolutions that halve an image: the paper's 1×1 skips pixels, a 3×3 none."""
@@ -68,8 +69,33 @@ NETWORKS: dict[int, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, ...]]]
     152: (Bottleneck, (3, 8, 36, 3)),
 }
 
+MULTIPLY_ADDS: dict[int, str | tuple[str, str]] = {  # table 1
+    18: "1.8 G",
+    34: ("3.6 G", "its shortcuts have no weights (option A): 3.64 G; with 1×1 convolutions 3.66 G"),
+    50: ("3.8 G", "3.86 G, rounded down"),
+    101: "7.6 G",
+    152: "11.3 G",
+}
+PARAMETERS = {18: "11.7 M", 34: "21.8 M", 50: "25.6 M", 101: "44.5 M", 152: "60.2 M"}  # of the published weights
 
-def resnet(depth: int, variant: str = "torchvision", num_classes: int = 1000) -> Sequential:
+
+def _published(depth: int, variant: str) -> Published:
+    kind, _ = NETWORKS[depth]
+    products = MULTIPLY_ADDS[depth]
+    if variant == "torchvision" and kind is Bottleneck:
+        stated = products if isinstance(products, str) else products[0]
+        products = (stated, "the stride stands in the 3×3 convolutions, so the 1×1 before them see the larger image")
+    sizes = {stage: f"{112 // 2**stage}×{112 // 2**stage}×{32 * 2**stage * kind.expansion}" for stage in range(1, 5)}
+    figures: Figures = {
+        "conv1": {"output": "112×112×64"},
+        **{f"layer{stage}": {"output": size} for stage, size in sizes.items()},
+        "fc": {"output": "1000"},
+        "": {"depth": str(depth), "parameters": PARAMETERS[depth], "multiply-adds": products},
+    }
+    return Published("He et al. 2015, table 1; parameters of the published weights", (3, 224, 224), figures)
+
+
+def resnet(depth: int, variant: str = "torchvision", num_classes: int = 1000) -> Network:
     """ResNet with 18, 34, 50, 101 or 152 weight layers; weights start as in He et al. 2015 (arXiv 1502.01852), eq. 10.
 
     Shapes: x (N, 3, H, W) → (N, num_classes); the paper's H = W = 224 pixels, any from 1 on works.
@@ -93,12 +119,12 @@ def resnet(depth: int, variant: str = "torchvision", num_classes: int = 1000) ->
         layers[f"layer{stage}"] = Sequential(kind(channels, width, 1 if stage == 1 else 2, variant), *rest)
         channels = width * kind.expansion
     layers |= {"avgpool": AdaptiveAvgPool2d(1), "flatten": Flatten(), "fc": Linear(channels, num_classes)}
-    network = Sequential(layers)
+    network = Network(layers, _published(depth, variant))
     start(network, Conv2d, lambda w: nn.init.kaiming_normal_(w, mode="fan_out", nonlinearity="relu"))
     return network
 
 
-def resnet18(variant: str = "torchvision", num_classes: int = 1000) -> Sequential:
+def resnet18(variant: str = "torchvision", num_classes: int = 1000) -> Network:
     """ResNet with 18 weight layers.
 
     >>> import autograd
@@ -108,21 +134,21 @@ def resnet18(variant: str = "torchvision", num_classes: int = 1000) -> Sequentia
     return resnet(18, variant, num_classes)
 
 
-def resnet34(variant: str = "torchvision", num_classes: int = 1000) -> Sequential:
+def resnet34(variant: str = "torchvision", num_classes: int = 1000) -> Network:
     """ResNet with 34 weight layers."""
     return resnet(34, variant, num_classes)
 
 
-def resnet50(variant: str = "torchvision", num_classes: int = 1000) -> Sequential:
+def resnet50(variant: str = "torchvision", num_classes: int = 1000) -> Network:
     """ResNet with 50 weight layers."""
     return resnet(50, variant, num_classes)
 
 
-def resnet101(variant: str = "torchvision", num_classes: int = 1000) -> Sequential:
+def resnet101(variant: str = "torchvision", num_classes: int = 1000) -> Network:
     """ResNet with 101 weight layers."""
     return resnet(101, variant, num_classes)
 
 
-def resnet152(variant: str = "torchvision", num_classes: int = 1000) -> Sequential:
+def resnet152(variant: str = "torchvision", num_classes: int = 1000) -> Network:
     """ResNet with 152 weight layers, which won ILSVRC 2015 with 3.57 % top-5 error (as an ensemble of six)."""
     return resnet(152, variant, num_classes)

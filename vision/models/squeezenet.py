@@ -6,11 +6,41 @@ import autograd
 import nn
 from autograd import Tensor
 from nn import AdaptiveAvgPool2d, Conv2d, Dropout, Flatten, MaxPool2d, ReLU, Sequential
-from vision.models.network import choose, start
+from nn.published import Published
+from vision.models.network import Network, choose, start
 
 VERSIONS = {  # channels and size of the first convolution; then poolings ("M") and the squeeze widths of fire modules
     "1.0": (96, 7, "M 16 16 32 M 32 48 48 64 M 64"),
     "1.1": (64, 3, "M 16 16 M 32 32 M 48 48 64 64"),
+}
+
+PUBLISHED = {
+    "1.0": Published(
+        "Iandola et al. 2016, table 1",
+        (3, 227, 227),  # the paper says 224, which would give 109×109; its own training uses 227
+        {
+            "features.0": {"output": "111×111×96", "parameters": "14,208"},
+            "features.2": {"output": "55×55×96"},
+            "features.3": {"output": "55×55×128", "parameters": "11,920"},
+            "features.4": {"output": "55×55×128", "parameters": "12,432"},
+            "features.5": {"output": "55×55×256", "parameters": "45,344"},
+            "features.6": {"output": "27×27×256"},
+            "features.7": {"output": "27×27×256", "parameters": "49,440"},
+            "features.8": {"output": "27×27×384", "parameters": "104,880"},
+            "features.9": {"output": "27×27×384", "parameters": "111,024"},
+            "features.10": {"output": "27×27×512", "parameters": "188,992"},
+            "features.11": {"output": ("13×12×512", "a slip of the pen: the next line has 13×13")},
+            "features.12": {"output": "13×13×512", "parameters": "197,184"},
+            "classifier.1": {"output": "13×13×1000", "parameters": "513,000"},
+            "classifier.3": {"output": "1×1×1000"},
+            "": {"parameters": "1,248,424"},
+        },
+    ),
+    "1.1": Published(
+        "the authors' README beside the weights",
+        (3, 227, 227),
+        {"features.0": {"output": "113×113×64"}, "": {"parameters": "1,235,496"}},
+    ),
 }
 
 
@@ -39,7 +69,7 @@ class Fire(nn.Module):
         return autograd.concatenate([small, large], axis=1)
 
 
-def squeezenet(version: str = "1.0", num_classes: int = 1000, dropout: float = 0.5) -> Sequential:
+def squeezenet(version: str = "1.0", num_classes: int = 1000, dropout: float = 0.5) -> Network:
     """SqueezeNet: fire modules, no fully connected layer; the scores are the means of the last convolution's maps.
 
     Shapes: x (N, 3, H, W) → (N, num_classes); the paper's H = W = 227 pixels.
@@ -59,23 +89,24 @@ def squeezenet(version: str = "1.0", num_classes: int = 1000, dropout: float = 0
             features.append(Fire(channels, int(word)))
             channels = 8 * int(word)
     last = Conv2d(channels, num_classes, 1)
-    network = Sequential(
+    network = Network(
         {
             "features": Sequential(*features),
             "classifier": Sequential(Dropout(dropout), last, ReLU(), AdaptiveAvgPool2d(1)),
             "flatten": Flatten(),
-        }
+        },
+        PUBLISHED[version],
     )
     start(network, Conv2d, nn.init.kaiming_uniform_)
     nn.init.normal_(last.weight, std=0.01)
     return network
 
 
-def squeezenet1_0(num_classes: int = 1000) -> Sequential:
+def squeezenet1_0(num_classes: int = 1000) -> Network:
     """The paper's network, with torchvision's keys and start."""
     return squeezenet("1.0", num_classes)
 
 
-def squeezenet1_1(num_classes: int = 1000) -> Sequential:
-    """The authors' later version: as accurate, 2.4 times cheaper."""
+def squeezenet1_1(num_classes: int = 1000) -> Network:
+    """The authors' later version: as accurate, for less than half the multiply-adds."""
     return squeezenet("1.1", num_classes)

@@ -15,7 +15,8 @@ from nn import (
     ReLU,
     Sequential,
 )
-from vision.models.network import choose, start
+from nn.published import Figures, Published
+from vision.models.network import Network, choose, start
 
 CONFIGURATIONS = {  # table 1, without the max pooling that ends every stage; 1×1 convolutions as "1x256"
     "A": "64 / 128 / 256 256 / 512 512 / 512 512",
@@ -24,6 +25,15 @@ CONFIGURATIONS = {  # table 1, without the max pooling that ends every stage; 1�
     "C": "64 64 / 128 128 / 256 256 1x256 / 512 512 1x512 / 512 512 1x512",
     "D": "64 64 / 128 128 / 256 256 256 / 512 512 512 / 512 512 512",
     "E": "64 64 / 128 128 / 256 256 256 256 / 512 512 512 512 / 512 512 512 512",
+}
+
+TABLES: Figures = {  # tables 1 and 2; multiply-adds as He et al. 2015 give them (sec. 3.3 and fig. 3)
+    "A": {"depth": "11", "parameters": "133 M"},
+    "A-LRN": {"depth": "11", "parameters": "133 M"},
+    "B": {"depth": "13", "parameters": "133 M"},
+    "C": {"depth": "16", "parameters": "134 M"},
+    "D": {"depth": "16", "parameters": "138 M", "multiply-adds": ("15.3 G", "the convolutions alone: 15.35 G")},
+    "E": {"depth": "19", "parameters": "144 M", "multiply-adds": "19.6 G"},
 }
 
 
@@ -48,12 +58,19 @@ def features(configuration: str, batch_norm: bool = False) -> Sequential:
     return Sequential(*layers)
 
 
-def _torchvision(network: Sequential) -> None:
+def _published(configuration: str) -> Published:
+    field = {"receptive field": "212"} if configuration == "D" else {}
+    figures = {"features": {"output": "7×7×512"} | field, "classifier": {"output": "1000"}, "": TABLES[configuration]}
+    sources = "multiply-adds: He et al. 2015; receptive field: Araujo et al. 2019"
+    return Published(f"Simonyan & Zisserman 2014, tables 1 and 2; {sources}", (3, 224, 224), figures)
+
+
+def _torchvision(network: Network) -> None:
     start(network, Conv2d, lambda w: nn.init.kaiming_normal_(w, mode="fan_out", nonlinearity="relu"))
     start(network, Linear, lambda w: nn.init.normal_(w, std=0.01))
 
 
-def _paper(network: Sequential) -> None:
+def _paper(network: Network) -> None:
     """Glorot & Bengio's rule, which sec. 3.1 found to make the pre-training of shallower networks unnecessary."""
     for kind in (Conv2d, Linear):
         start(network, kind, nn.init.xavier_uniform_)
@@ -68,7 +85,7 @@ def vgg(
     num_classes: int = 1000,
     variant: str = "torchvision",
     dropout: float = 0.5,
-) -> Sequential:
+) -> Network:
     """VGG in the configuration A, A-LRN, B, C, D or E of table 1; `variant` chooses how its weights start.
 
     Shapes: x (N, 3, H, W) → (N, num_classes); the paper's H = W = 224 pixels, any from 32 on works.
@@ -77,7 +94,7 @@ def vgg(
     Raises:
         DomainError: for another configuration or variant.
     """
-    network = Sequential(
+    network = Network(
         {
             "features": features(choose("vgg: configuration", configuration, CONFIGURATIONS), batch_norm),
             "avgpool": AdaptiveAvgPool2d(7),  # changes nothing at 224 pixels
@@ -87,47 +104,48 @@ def vgg(
                 Linear(4096, 4096), ReLU(), Dropout(dropout),
                 Linear(4096, num_classes),
             ),
-        }
+        },
+        None if batch_norm else _published(configuration),
     )  # fmt: skip
     choose("vgg: variant", variant, STARTS)(network)
     return network
 
 
-def vgg11(num_classes: int = 1000) -> Sequential:
+def vgg11(num_classes: int = 1000) -> Network:
     """Configuration A, with torchvision's start."""
     return vgg("A", False, num_classes)
 
 
-def vgg13(num_classes: int = 1000) -> Sequential:
+def vgg13(num_classes: int = 1000) -> Network:
     """Configuration B, with torchvision's start."""
     return vgg("B", False, num_classes)
 
 
-def vgg16(num_classes: int = 1000) -> Sequential:
+def vgg16(num_classes: int = 1000) -> Network:
     """Configuration D, with torchvision's start."""
     return vgg("D", False, num_classes)
 
 
-def vgg19(num_classes: int = 1000) -> Sequential:
+def vgg19(num_classes: int = 1000) -> Network:
     """Configuration E, with torchvision's start."""
     return vgg("E", False, num_classes)
 
 
-def vgg11_bn(num_classes: int = 1000) -> Sequential:
+def vgg11_bn(num_classes: int = 1000) -> Network:
     """Configuration A with batch normalisation, with torchvision's start."""
     return vgg("A", True, num_classes)
 
 
-def vgg13_bn(num_classes: int = 1000) -> Sequential:
+def vgg13_bn(num_classes: int = 1000) -> Network:
     """Configuration B with batch normalisation, with torchvision's start."""
     return vgg("B", True, num_classes)
 
 
-def vgg16_bn(num_classes: int = 1000) -> Sequential:
+def vgg16_bn(num_classes: int = 1000) -> Network:
     """Configuration D with batch normalisation, with torchvision's start."""
     return vgg("D", True, num_classes)
 
 
-def vgg19_bn(num_classes: int = 1000) -> Sequential:
+def vgg19_bn(num_classes: int = 1000) -> Network:
     """Configuration E with batch normalisation, with torchvision's start."""
     return vgg("E", True, num_classes)

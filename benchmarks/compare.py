@@ -123,7 +123,7 @@ class Effort:
     """How much is measured: turns of each side, seconds for all turns, and the least seconds of one turn."""
 
     rounds: int = 15
-    budget: float = 20.0
+    budget: float = 10.0
     turn: float = 0.1
     fewest: int = 3
 

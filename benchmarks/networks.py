@@ -61,12 +61,12 @@ class Training:
             self.model(self.x)
 
     def results(self) -> dict[str, Any]:
-        """The losses of three steps without dropout, and the loss of what is inferred afterwards."""
+        """The losses of two steps without dropout, and the loss of what is inferred afterwards."""
         layers = [m for m in self.model.modules() if type(m).__name__ == "Dropout"]
         before = [m.p for m in layers]
         for layer in layers:
             layer.p = 0.0
-        found = {f"the loss of training step {i}": self.train() for i in (1, 2, 3)}
+        found = {f"the loss of training step {i}": self.train() for i in (1, 2)}
         for layer, p in zip(layers, before, strict=True):
             layer.p = p
         self.model.eval()

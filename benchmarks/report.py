@@ -35,14 +35,19 @@ Tables = Callable[[Mapping[str, Any]], Sequence[Table | str]]
 SECTIONS = {"networks": "vs_torch", "layers": "layers", "engine": "engine"}  # and the modules that make their tables
 
 
+FAMILIES = ("OPENBLAS_", "MKL_", "OMP_", "KMP_", "GOMP_", "NUMBA_", "MALLOC_", "ONEDNN_", "DNNL_")
+
+
 def machine(threads: int) -> dict[str, str]:
-    """What the figures depend on besides the code: processor, versions, threads."""
+    """What the figures depend on besides the code: processor, versions, threads, variables that steer libraries."""
+    steering = {k: v for k, v in os.environ.items() if k.startswith(FAMILIES) and not k.endswith("_NUM_THREADS")}
     return {
         "processor": _processor(),
         "cores": str(os.cpu_count()),
         "instructions": _instructions(),
         "system": f"{platform.system()} {platform.machine()}",
         "threads": str(threads),
+        "environment": " ".join(f"{name}={value}" for name, value in sorted(steering.items())) or "nothing set",
         "Python": platform.python_version(),
         "BLAS of NumPy": " ".join(str(_blas().get(word, "")) for word in ("name", "version")),
         **{name: _version(name.lower()) for name in ("NumPy", "Numba", "torch", "torchvision")},

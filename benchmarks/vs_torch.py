@@ -22,7 +22,7 @@ from benchmarks.compare import Effort, Worker
 from benchmarks.networks import NETWORKS
 
 MODES = {"train": "Training step", "infer": "Inference"}
-STEPS = 3  # of the process whose memory is measured: momentum is there from the second on
+STEPS = 2  # of the process whose memory is measured: momentum is there in the second
 
 
 def unfold(name: str, *, threads: int) -> compare.Runs:

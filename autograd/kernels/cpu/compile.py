@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import functools
+import hashlib
+import os
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -33,10 +36,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     Raises:
         UnavailableError: when called, if the compiler fails; who planned the kernel then takes another.
     """
-    try:
-        compiled_function = numba.njit(**OPTIONS)(function)
-    except RuntimeError:  # there is no folder to keep it in
-        compiled_function = numba.njit(**{**OPTIONS, "cache": False})(function)
+    compiled_function = _decorated(function)
     known: set[tuple[Any, ...]] = set()
 
     @functools.wraps(function)
@@ -51,6 +51,28 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+def _decorated(function: Callable[..., Any]) -> Any:
+    """Let Numba keep the result in a folder of its own, or keep nothing if there can be none."""
+    before = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = before or str(_folder())
+    try:
+        return numba.njit(**OPTIONS)(function)
+    except RuntimeError:
+        return numba.njit(**{**OPTIONS, "cache": False})(function)
+    finally:
+        numba.config.CACHE_DIR = before
+
+
+@functools.cache
+def _folder() -> Path:
+    """Where compiled code is kept: named after this room's source, for Numba looks at a function's own file only."""
+    digest = hashlib.sha256()
+    for file in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(file.read_bytes())
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "unfoldgrad" / "kernels" / digest.hexdigest()[:16]
+
+
 def _compile(function: Any, args: tuple[Any, ...]) -> None:
     name = function.py_func.__name__
     notice = threading.Timer(
@@ -62,7 +84,9 @@ def _compile(function: Any, args: tuple[Any, ...]) -> None:
         try:
             function.compile(tuple(numba.typeof(a) for a in args))
         except Exception as error:
-            raise UnavailableError(f"{name} could not be compiled: {type(error).__name__}: {error}") from error
+            raise UnavailableError(
+                f"{name} could not be compiled: {type(error).__name__}: {str(error).splitlines()[0]}"
+            ) from error
         finally:
             notice.cancel()
 
@@ -111,3 +135,8 @@ def gemm(
         address, yes if tb else no, yes if ta else no, np.int64(n), np.int64(m), np.int64(k), alpha,
         b, np.int64(ldb), a, np.int64(lda), beta, c, np.int64(ldc),
     )  # fmt: skip
+
+
+def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a small function for other compiled functions only."""
+    return numba.njit(**{**OPTIONS, "cache": False})(function)  # type: ignore[no-any-return]

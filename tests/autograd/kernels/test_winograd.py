@@ -1,0 +1,73 @@
+"""Winograd's convolution equals the reference, for its result and both gradients, on any images it serves."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+pytest.importorskip("numba")
+
+from autograd.kernels.cpu import threads, winograd
+from autograd.kernels.reference import conv as reference
+
+margins = st.tuples(st.integers(0, 2), st.integers(0, 2))
+
+
+@st.composite
+def problems(draw):
+    """Images N H W C, filters K C 3 3, a bias and padding."""
+    dtype = draw(st.sampled_from(["float32", "float64"]))
+    padding = draw(st.tuples(margins, margins))
+    n, h, w = draw(st.integers(1, 3)), draw(st.integers(3, 15)), draw(st.integers(3, 15))
+    c, k = (16 * draw(st.integers(1, 3)) for _ in "CK")
+    rng = np.random.default_rng(draw(st.integers(0, 99)))
+    x, filters, bias = (rng.standard_normal(shape) for shape in ((n, h, w, c), (k, c, 3, 3), (k,)))
+    scale = draw(st.sampled_from([1e-6, 1.0, 1e6]))
+    return (scale * x).astype(dtype), filters.astype(dtype), bias.astype(dtype), padding
+
+
+def expected(x, w, bias, padding):
+    """The same by the reference in float64, and the gradients for a cotangent g."""
+    images, filters = np.moveaxis(x, -1, 1).astype(float), w.astype(float)
+    options = ((1, 1), padding, (1, 1), 1)
+    y = reference.conv(np, images, filters, *options)
+    g = np.random.default_rng(1).standard_normal(y.shape).astype(x.dtype)
+    dx = reference.conv_dx(np, g.astype(float), filters, images.shape[2:], *options)
+    dw = reference.conv_dw(np, images, g.astype(float), (3, 3), *options)
+    y = y if bias is None else y + bias.astype(float)[:, None, None]
+    return np.ascontiguousarray(np.moveaxis(g, 1, -1)), np.moveaxis(y, 1, -1), np.moveaxis(dx, 1, -1), dw
+
+
+def close(found, wanted):
+    size = np.abs(wanted).max()
+    assert found.shape == wanted.shape
+    assert np.abs(found - wanted).max() <= size * (5e-5 if found.dtype == np.float32 else 1e-12)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@settings(deadline=None, max_examples=25)
+@given(problem=problems(), biased=st.booleans())
+def test_result_and_gradients_are_the_reference_s(count, problem, biased):
+    x, w, bias, padding = problem
+    bias = bias if biased else None
+    g, y, dx, dw = expected(x, w, bias, padding)
+    before = threads.get_num_threads()
+    threads.set_num_threads(count)
+    try:
+        close(winograd.forward(x, w, bias, padding), y)
+        close(winograd.dx(g, w, x.shape[1:3], padding), dx)
+        close(winograd.dw(x, g, padding), dw)
+    finally:
+        threads.set_num_threads(before)
+
+
+@settings(deadline=None, max_examples=10)
+@given(problem=problems())
+def test_the_same_twice(problem):
+    x, w, bias, padding = problem
+    first, second = (winograd.forward(x, w, bias, padding) for _ in "12")
+    assert np.array_equal(first, second)
+    first, second = (winograd.dw(x, np.ascontiguousarray(first), padding) for _ in "12")
+    assert np.array_equal(first, second)

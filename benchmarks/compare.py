@@ -85,23 +85,18 @@ def _serve(pipe: Connection, side: Side, args: tuple[Any, ...], threads: int) ->
         runs = dict(side(*args, threads=threads))
         runs["names"] = lambda: list(runs)
         pipe.send((True, None))
-        while (task := _received(pipe)) is not None:
-            name, times = task
+        while True:
+            name, times = pipe.recv()
             run = runs[name]
             start = time.perf_counter()
             for _ in range(times):
                 value = run()
             pipe.send((True, ((time.perf_counter() - start) / times, value)))
+    except (EOFError, BrokenPipeError, ConnectionResetError):  # the other end was closed
+        return
     except Exception as error:
         traceback.print_exc()
         pipe.send((False, f"{type(error).__name__}: {error}"))
-
-
-def _received(pipe: Connection) -> Any:
-    try:
-        return pipe.recv()
-    except (EOFError, OSError):  # the other end was closed
-        return None
 
 
 @contextmanager

@@ -31,7 +31,7 @@ class Figure:
     why: str
 
     def __str__(self) -> str:
-        words = self.stated if self.quantity == "output" else f"{self.stated} {self.quantity}"
+        words = self.stated if self.quantity == "output" else f"{self.quantity} {self.stated}"
         return words if self.agrees else f"≠ {words}"
 
 

@@ -70,8 +70,7 @@ def _fixed(conv: Conv2d) -> Conv2d:
     middle = (size - 1) / 2
     rows = [[DECAY ** (((i - middle) ** 2 + (j - middle) ** 2) ** 0.5) for j in range(size)] for i in range(size)]
     share = 1.0 / (sum(map(sum, rows)) * conv.weight.shape[1])
-    conv.requires_grad_(False)
-    conv.weight[...] = share * autograd.tensor(rows)
+    conv.register_buffer("weight", share * autograd.tensor(rows) * autograd.ones(conv.weight.shape))
     return conv
 
 

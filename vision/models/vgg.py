@@ -94,9 +94,13 @@ def vgg(
     Raises:
         DomainError: for another configuration or variant.
     """
+    layers, initialise = (
+        choose("vgg: configuration", configuration, CONFIGURATIONS),
+        choose("vgg: variant", variant, STARTS),
+    )
     network = Network(
         {
-            "features": features(choose("vgg: configuration", configuration, CONFIGURATIONS), batch_norm),
+            "features": features(layers, batch_norm),
             "avgpool": AdaptiveAvgPool2d(7),  # changes nothing at 224 pixels
             "flatten": Flatten(),
             "classifier": Sequential(
@@ -107,7 +111,7 @@ def vgg(
         },
         None if batch_norm else _published(configuration),
     )  # fmt: skip
-    choose("vgg: variant", variant, STARTS)(network)
+    initialise(network)
     return network
 
 

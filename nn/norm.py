@@ -62,24 +62,20 @@ class BatchNorm(Module):
         """Return the normalised x; in training mode also move the running statistics."""
         self._check(x)
         w, b = (_or_constant(p, fill, (self.num_features,), x) for p, fill in ((self.weight, 1.0), (self.bias, 0.0)))
-        out: Tensor = autograd.batch_norm(x, w, b, *self._statistics(x), self.eps)
-        return out
-
-    def _statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The running mean and variance in evaluation, else the batch's, which in training move the running ones."""
+        out: Tensor
         if not self.training and self.running_mean is not None and self.running_var is not None:
-            return self.running_mean, self.running_var
-        axes = (0, *range(2, x.ndim))
+            out = autograd.batch_norm(x, w, b, self.running_mean, self.running_var, self.eps)
+            return out
         samples = x.size // self.num_features
         if self.training and samples < 2:
             raise self.shape_error(
                 f"x has shape {tuple(x.shape)}: {samples} value per channel has no variance, expected at least 2; "
                 "give a larger batch, or call eval()"
             )
-        mean, var = x.mean(axis=axes), x.var(axis=axes)
+        out, mean, var = autograd.batch_norm_training(x, w, b, self.eps)
         if self.training and self.running_mean is not None:
             self._track(mean.detach(), var.detach() * (samples / (samples - 1)))
-        return mean, var
+        return out
 
     def _track(self, mean: Tensor, var: Tensor) -> None:
         """Replace the running statistics, never overwrite them: a graph may have saved the old ones."""

@@ -157,9 +157,12 @@ def sweep(
 
 
 def _is_fresh(gx: Any, g: Any, saved: tuple[Any, ...]) -> bool:
-    """Whether a rule made the array ``gx`` itself: it is no view, and nothing that the rule was given."""
+    """Whether a rule made the array ``gx`` itself: all of its memory, and nothing that the rule was given."""
+    owner = inplace.memory(gx)
+    if owner.base is not None or owner.size != gx.size:
+        return False
     given = (*g, *saved) if type(g) is tuple else (g, *saved)
-    return gx.base is None and not any([gx is array for array in given])
+    return not any([array is not None and inplace.memory(array) is owner for array in given])
 
 
 def _gather_output(grads: dict[Node, Any], node: Node, g: Any) -> None:

@@ -65,7 +65,17 @@ from .arithmetic import (
 )
 from .arithmetic import absolute as abs
 from .arithmetic import round_ as round
-from .conv import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
+from .conv import (
+    biased_conv1d,
+    biased_conv2d,
+    biased_conv3d,
+    conv1d,
+    conv2d,
+    conv3d,
+    conv_transpose1d,
+    conv_transpose2d,
+    conv_transpose3d,
+)
 from .device import to_device
 from .exponential import (
     arccos,
@@ -97,6 +107,7 @@ from .linalg import cholesky, det, eigh, eigvalsh, inv, matrix_power, norm, qr, 
 from .matmul import dot, einsum, inner, kron, matmul, mT, outer, tensordot
 from .normalize import (
     batch_norm,
+    batch_norm_training,
     cross_entropy,
     dropout,
     group_norm,
@@ -174,6 +185,10 @@ __all__ = [
     "avg_pool2d",
     "avg_pool3d",
     "batch_norm",
+    "batch_norm_training",
+    "biased_conv1d",
+    "biased_conv2d",
+    "biased_conv3d",
     "bitwise_and",
     "bitwise_or",
     "bitwise_xor",

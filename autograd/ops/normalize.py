@@ -24,7 +24,7 @@ from ..random import Generator, bernoulli
 from .arithmetic import square, where
 from .exponential import exp
 from .index import check_indices, gather
-from .reduce import constant_max, logsumexp, mean, sum_
+from .reduce import constant_max, logsumexp, mean, sum_, var
 from .shape import expand_dims, getitem, pad, reshape
 
 INF = float("inf")
@@ -53,6 +53,22 @@ def batch_norm(x: Any, w: Any, b: Any, mean: Any, var: Any, eps: float = 1e-5) -
     column = (-1,) + (1,) * (len(x.shape) - 2)
     scale = w / (var + eps) ** 0.5
     return x * scale.reshape(column) + (b - mean * scale).reshape(column)
+
+
+@composite(
+    "x: N C ..., w: C, b: C -> out: N C ..., mean: C, var: C",
+    cases=({"N": 3}, {"N": 2, "eps": 0.1}),
+    source="Ioffe & Szegedy, Batch normalization, ICML 2015, algorithm 1",
+)
+def batch_norm_training(x: Any, w: Any, b: Any, eps: float = 1e-5) -> Any:
+    """``batch_norm`` by the statistics of the batch itself, over all axes but the channels'; returns these as well.
+
+    Returns:
+        The result, and each channel's mean and (biased) variance, Σ (x − mean)² / n.
+    """
+    axes = (0, *range(2, len(x.shape)))
+    m, v = mean(x, axes), var(x, axes)
+    return batch_norm(x, w, b, m, v, eps), m, v
 
 
 @composite(

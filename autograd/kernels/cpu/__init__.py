@@ -19,7 +19,24 @@ from ..registry import Spec, UnavailableError, register
 from . import memory
 from .threads import get_num_threads, set_num_threads
 
-KERNELS: dict[str, tuple[str, ...]] = {}
+KERNELS: dict[str, tuple[str, ...]] = {
+    "gru": ("recurrent",),
+    "lstm": ("recurrent",),
+    "rnn": ("recurrent",),
+    "biased_conv2d": ("conv",),
+    "conv2d": ("conv",),
+    "conv2d_dx": ("conv",),
+    "conv2d_dw": ("conv",),
+    "batch_norm": ("norm",),
+    "batch_norm_training": ("norm",),
+    "adaptive_avg_pool2d": ("pooling",),
+    "adaptive_avg_pool2d_dx": ("pooling",),
+    "avg_pool2d": ("pooling",),
+    "avg_pool2d_dx": ("pooling",),
+    "max_pool2d": ("pooling",),
+    "max_pool2d_at": ("pooling",),
+    "max_pool2d_dx": ("pooling",),
+}
 
 Plan = Callable[[Spec], Callable[..., Any] | None]
 
@@ -30,7 +47,7 @@ def _module(name: str) -> Any:
     try:
         return importlib.import_module(f".{name}", __name__)
     except Exception as error:  # a Numba that does not fit this Python or NumPy fails in its own ways
-        raise UnavailableError(f"autograd.kernels.cpu.{name}: {type(error).__name__}: {error}") from error
+        raise UnavailableError(f"autograd.kernels.cpu.{name}", f"{type(error).__name__}: {error}") from error
 
 
 def _plan(op: str, module: str, spec: Spec) -> Callable[..., Any] | None:

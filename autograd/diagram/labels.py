@@ -8,9 +8,9 @@ from typing import Any
 
 from .graph import Box, Group, Sample
 from .style import FAINT, MISSING, SIGNED, VALUES, ramp
+from .words import subscript
 
 LONGEST = 72  # characters of a line in a box; the tool tip has the whole
-_SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _SUBSCRIPTED = re.compile(r"(?<![^\W_])([^\W\d_])_(?:([^\W_]+)(?!\w)|\{([^{}]+)\})")  # W_xh, h_{t−1}
 # What XML cannot hold is shown by its picture (␊ for a line break) or the sign for what cannot be shown.
 _UNPRINTABLE = {code: chr(0x2400 + code) for code in range(32)} | {127: "␡", 0xFFFE: "�", 0xFFFF: "�"}
@@ -61,7 +61,7 @@ def symbols(text: str) -> str:
     parts, end = [], 0
     for found in _SUBSCRIPTED.finditer(text):
         letter, below = found[1], found[2] or found[3]
-        lowered = below.translate(_SUBSCRIPTS) if below.isdecimal() and below.isascii() else sub(escaped(below))
+        lowered = subscript(below) if below.isdecimal() and below.isascii() else sub(escaped(below))
         parts += [escaped(text[end : found.start()]), escaped(letter), lowered]
         end = found.end()
     return "".join(parts) + escaped(text[end:])

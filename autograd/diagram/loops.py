@@ -70,22 +70,24 @@ def _called(graph: Graph) -> dict[str, Spot]:
 
 
 def _is_recurrent(graph: Graph, calls: list[str]) -> bool:
-    """Whether every call uses the same parameters as the others, and needs a result of the call before."""
+    """Whether every call needs a result of the call before, and the same weights, or another given value, as all."""
     number = {id: n for n, id in enumerate(calls)}
     call_of = _items(graph, number)
     inputs = graph.inputs()
     latest: dict[str, int] = {}  # the last call that a box was computed from
     needs = [-1] * len(calls)
-    learns = [set[str]() for _ in calls]
+    given = [set[str]() for _ in calls]
     for id in graph.boxes:
         call = number.get(call_of.get(id, ""), -1)
         tails = [e.tail for e in inputs[id]]
         latest[id] = max([call, *[latest[tail] for tail in tails]])
         if call >= 0:
             needs[call] = max([needs[call], *[latest[tail] for tail in tails if call_of.get(tail) != call_of[id]]])
-            learns[call].update(tail for tail in tails if graph.boxes[tail].kind == "parameter")
+            given[call].update(tail for tail in tails if not inputs[tail])
     chained = all(needs[n] == n - 1 for n in range(1, len(calls)))
-    return chained and bool(learns[0]) and all(names == learns[0] for names in learns)
+    shared = set.intersection(*given)
+    own = set.union(*given) - shared
+    return chained and bool(shared) and not any(graph.boxes[id].kind == "parameter" for id in own)
 
 
 def _items(graph: Graph, groups: Iterable[str]) -> dict[str, str]:
@@ -125,7 +127,8 @@ def _between(graph: Graph, place: str | None, calls: dict[str, int]) -> dict[str
         second = {"", *[what for item, what in own.items() if step_of.get(item) == 2]}
     for item, ids in items.items():
         feeding = steps(item, (e.tail for id in ids for e in into[id])) - {None}
-        if item not in step_of and item in graph.boxes and len(feeding) == 1 and (step := feeding.pop()) is not None:
+        is_module = item in graph.groups and graph.groups[item].kind
+        if item not in step_of and not is_module and len(feeding) == 1 and (step := feeding.pop()) is not None:
             step_of[item] = step
     return {id: step for item, step in step_of.items() for id in items[item]}
 
@@ -181,16 +184,18 @@ def _rounds(steps: list[int], marked: bool) -> list[int]:
     for n in range(len(steps) - 2, -1, -1):
         following[n] = steps[n + 1] if steps[n + 1] != steps[n] else following[n + 1]
     numbers: list[int] = []
-    left: set[int] = set()
+    visits: Counter[int] = Counter()  # of each step in this loop
     before = last = None
     for step, after in zip(steps, following, strict=True):
-        turns = marked and step == last and before is not None and after == before
-        new = not numbers or step in left or turns
+        left = step != last and step in visits
+        turns = step == last and after is not None and after == before and visits[step] >= visits[after]
+        new = not numbers or left or (marked and turns)
         if new:
-            left, before, last = set(), None, None
+            visits.clear()
+            before = last = None
         if step != last:
-            left |= set() if last is None else {last}
             before, last = last, step
+        visits[step] += 1
         numbers.append((numbers[-1] if numbers else 0) + new)
     return numbers
 

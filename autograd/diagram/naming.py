@@ -293,5 +293,6 @@ def _name_after_modules(graph: Graph) -> None:
     for (id, _), values in sorted(handed.items(), key=lambda item: inner_first[item[0][0]]):
         (box_id, index), *others = values
         box, name = graph.boxes[box_id], graph.groups[id].name
-        if not others and index is None and box.kind == "operation" and not box.symbol and name[:1].isalpha():
+        plain = box.kind == "operation" and box.op != "concatenate" and not box.symbol  # [h; h′] says it better
+        if not others and index is None and plain and name[:1].isalpha():
             box.symbol = name

@@ -11,11 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from .axes import at_one_element, element, input_axis, only_selects, selected
 from .graph import Box, Edge, Graph, Group
 from .sample import norm
+from .shortcuts import taken_as_made, unpacked
 
 VIEWS = ("transpose", "reshape", "expand_dims", "squeeze", "broadcast_to", "identity")
 
@@ -33,28 +32,8 @@ def parallel(graph: Graph) -> Graph:
     """Return the graph with every box that treats all time steps alike as one box per step."""
     if not any(box.step is not None for box in graph.boxes.values()):
         return graph
-    graph = _unpacked(graph)
+    graph = taken_as_made(unpacked(graph))
     return _Splitter(graph, _Finder(graph).run()).run()
-
-
-def _unpacked(graph: Graph) -> Graph:
-    """The graph with packing and unpacking, by one mask, as what it comes to: zeros where the mask does not hold."""
-    inputs = graph.inputs()
-    boxes, edges = dict(graph.boxes), {id(e): e for e in graph.edges}
-    for box in graph.boxes.values():
-        packed = graph.boxes[inputs[box.id][0].tail] if box.op == "scatter" and inputs[box.id] else None
-        if packed is None or packed.op != "getitem" or not inputs[packed.id]:
-            continue
-        mask, same = box.given["index"], packed.given["index"]
-        source = inputs[packed.id][0]
-        fits = graph.boxes[source.tail].shape == box.shape
-        if fits and str(getattr(mask, "dtype", "")) == "bool" and np.array_equal(mask, same):
-            boxes[box.id] = replace(box, op="where", label="where", params="else 0", given={"condition": mask, "y": 0})
-            into = inputs[box.id][0]
-            edges[id(into)] = replace(source, head=box.id, slot=1, norm=into.norm, back=None)
-    unpacked = graph.changed(boxes=boxes, edges=list(edges.values()))
-    left = {edge.tail for edge in edges.values()}
-    return unpacked.without(boxes=[e.tail for e in graph.edges if e.tail not in left])
 
 
 # --- which boxes hold one value per step ------------------------------------------------------------------------------

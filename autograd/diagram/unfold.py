@@ -158,8 +158,9 @@ def fold(graph: Graph) -> Graph:
             (new_tail, new_head, slot, edge.index, lag), replace(edge, tail=new_tail, head=new_head, slot=slot, lag=lag)
         )
     folded = graph.changed(boxes=boxes, edges=list(edges.values()), groups=groups)
-    initial = [b.id for b in boxes.values() if b.kind == "state" and b.op == "constant"]  # zeros
-    return folded.without(boxes=initial)
+    again = {(e.head, e.slot) for e in folded.edges if e.lag}  # what the loop itself feeds from the second step on
+    begins = {id for id, ends in folded.outputs().items() if all((e.head, e.slot) in again for e in ends)}
+    return folded.without(boxes=[id for id in begins if boxes[id].kind == "state" and boxes[id].op == "constant"])
 
 
 def _folded_groups(graph: Graph) -> tuple[dict[str, Group], dict[str | None, str | None]]:

@@ -150,7 +150,7 @@ class _Writer:
             return f"{self._tight(edges[0])}ᵀ", 2
         if box.kind == "cut" or is_view(box, self.graph.boxes[edges[0].tail]):
             return self.operand(edges[0])
-        if box.op in VIEWS:  # only a part of the value
+        if box.op in (*VIEWS, "stack"):  # only a part of a value, or no more than a list of values
             raise _NoWordsError
         if box.op == "concatenate":
             return f"[{'; '.join(self.operand(e)[0] for e in edges)}]", 2

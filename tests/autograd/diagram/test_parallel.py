@@ -5,13 +5,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
 
 import autograd
 import nn
 from autograd import composites, registry
+from autograd.diagram import loops, tape, trace
 from autograd.diagram.axes import input_axis
 from autograd.diagram.graph import Box
+from autograd.diagram.parallel import parallel
+from autograd.diagram.words import subscript
 from autograd.testing import samples
+
+from .formulas import assert_computed
+from .networks import layers, networks
 
 OPS = {name: op for name, op in {**registry, **composites}.items() if not name.endswith("_example")}
 
@@ -77,3 +84,35 @@ def test_every_step_of_a_padded_batch_reads_the_same(options: dict[str, int]) ->
     formulas = {box.formula for box in nn.draw(Padded(**options), x, time="unfold").graph.boxes.values()}
     assert formulas >= {f"y{t} = W_hy h{t}" for t in "₁₂₃₄"}
     assert "yₜ = W_hy hₜ" in {box.formula for box in nn.draw(Padded(**options), x, time="fold").graph.boxes.values()}
+
+
+@given(networks())
+def test_what_is_drawn_step_by_step_computes_the_same(network: Any) -> None:
+    model, inputs = network
+    assert_computed(parallel(loops.infer(tape.read(trace.run(model, *inputs), values=True))))
+
+
+@given(networks())
+def test_parts_add_up(network: Any) -> None:
+    """Multiply-adds, and what flows back, are neither lost nor counted twice."""
+    model, inputs = network
+    outputs = trace.run(model, *inputs)
+    whole = loops.infer(tape.read(outputs, gradients=trace.gradients(outputs)))
+    parts = parallel(whole)
+    assert sum(b.multiply_adds for b in parts.boxes.values()) == sum(b.multiply_adds for b in whole.boxes.values())
+    for box in whole.boxes.values():
+        if box.kind == "data" and box.id not in parts.boxes:
+            steps = [b.gradient.ravel() for b in parts.boxes.values() if b.id.startswith(f"{box.id}.t")]
+            np.testing.assert_array_equal(np.sort(np.concatenate(steps)), np.sort(box.gradient.ravel()))
+
+
+@given(layers())
+def test_sequences_are_drawn_step_by_step(network: Any) -> None:
+    """What a layer over time reads and hands on is nowhere a whole, unless something needs all steps together."""
+    model, inputs = network
+    graph = nn.draw(model, *inputs, depth=9).graph
+    outside = [b for b in graph.boxes.values() if b.column is None and b.kind in ("data", "operation") and not b.time]
+    assert model.use == "mean" or not outside
+    data = [b for b in graph.boxes.values() if b.kind == "data"]
+    steps = inputs[0].shape[model.rnn.batch_first]
+    assert [b.label for b in data] == [f"x{subscript(str(t))}" for t in range(1, steps + 1)]

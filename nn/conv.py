@@ -55,11 +55,6 @@ class _Conv(Module):
         if self.bias is not None:
             init.bias_uniform_(self.bias, self.weight)
 
-    def _finish(self, out: Tensor, lone: bool) -> Tensor:
-        if self.bias is not None:
-            out = out + self.bias.reshape(-1, *(1,) * self.dims)
-        return out[0] if lone else out
-
     def _words(self, padding: str | tuple[int, ...]) -> list[str]:
         words = [f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"]
         if isinstance(padding, str) or any(padding):
@@ -117,10 +112,11 @@ class Convolution(_Conv):
         """Return the convolution of x with the weight, plus the bias."""
         lone = check_image(self, x, self.dims, self.in_channels)
         x = x[None] if lone else x
-        padding: Any = self.padding
+        padding = self.margins
         if self.padding_mode != "zeros":
-            x, padding = self._padded(x), 0
-        return self._finish(self.operation(x, self.weight, self.stride, padding, self.dilation, self.groups), lone)
+            x, padding = self._padded(x), ((0, 0),) * self.dims
+        out: Tensor = self.operation(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+        return out[0] if lone else out
 
     def _padded(self, x: Tensor) -> Tensor:
         source = PADDING_MODES[self.padding_mode]
@@ -151,7 +147,7 @@ class Conv1d(Convolution):
     """
 
     dims = 1
-    operation = staticmethod(autograd.conv1d)
+    operation = staticmethod(autograd.biased_conv1d)
 
 
 class Conv2d(Convolution):
@@ -171,7 +167,7 @@ class Conv2d(Convolution):
     """
 
     dims = 2
-    operation = staticmethod(autograd.conv2d)
+    operation = staticmethod(autograd.biased_conv2d)
 
 
 class Conv3d(Convolution):
@@ -187,7 +183,7 @@ class Conv3d(Convolution):
     """
 
     dims = 3
-    operation = staticmethod(autograd.conv3d)
+    operation = staticmethod(autograd.biased_conv3d)
 
 
 class TransposedConvolution(_Conv):
@@ -220,8 +216,10 @@ class TransposedConvolution(_Conv):
         lone = check_image(self, x, self.dims, self.in_channels)
         x = x[None] if lone else x
         extra = self.output_padding if output_size is None else self._extra(tuple(x.shape[2:]), tuple(output_size))
-        out = self.operation(x, self.weight, self.stride, self.padding, extra, self.groups, self.dilation)
-        return self._finish(out, lone)
+        out: Tensor = self.operation(x, self.weight, self.stride, self.padding, extra, self.groups, self.dilation)
+        if self.bias is not None:
+            out = out + self.bias.reshape(-1, *(1,) * self.dims)
+        return out[0] if lone else out
 
     def _extra(self, spatial: tuple[int, ...], wanted: tuple[int, ...]) -> tuple[int, ...]:
         wanted = wanted[-self.dims :]

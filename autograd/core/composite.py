@@ -28,8 +28,9 @@ class Composite(Op):
     """The declaration of a composite; see ``composite``."""
 
     def __init__(
-        self, definition: Callable[..., Any], contract: str, label: str, source: str, cases: Sequence[Any], domain: Any
-    ) -> None:
+        self, definition: Callable[..., Any], contract: str, label: str, source: str, cases: Sequence[Any], domain: Any,
+        varying: Sequence[str],
+    ) -> None:  # fmt: skip
         self.name = definition.__name__
         self.definition = definition
         self.contract = Contract.parse(contract)
@@ -42,6 +43,7 @@ class Composite(Op):
                 f"{self.name}: the contract names {self.inputs} but the definition takes {names} → use one order"
             )
         self.params = {n: p.default for n, p in self.signature.parameters.items() if n not in self.inputs}
+        self.varying = frozenset(varying)
         self.saved_names = (*self.inputs, "residuals")
         broadcast = sum("..." in (o.dims or ()) for o in self.contract.inputs) > 1
         self.demands = self.contract.has_letters or broadcast  # of its inputs' shapes
@@ -66,7 +68,7 @@ class Composite(Op):
         if not offers or not switches.kernels or state.trace is not None:
             return None
         arrays = [_raw(values[n]) for n in self.inputs]
-        params = tuple([tuple(v) if isinstance(v, list) else v for n, v in values.items() if n not in self.inputs])
+        params = tuple([self._planned(n, v) for n, v in values.items() if n not in self.inputs])
         shapes = tuple([None if a is None else a.shape for a in arrays])
         key = (kind, shapes, tuple([None if a is None else a.dtype for a in arrays]), params)
         if key not in self.plans:
@@ -74,15 +76,24 @@ class Composite(Op):
             self.plans[key] = kernels.choose(offers, spec)[0]
         return self.plans[key]
 
+    def _planned(self, name: str, value: Any) -> Any:
+        """What a plan sees of a parameter, and is remembered by: of one that varies whether there is one."""
+        if name in self.varying:
+            return None if value is None else ...
+        return tuple(value) if isinstance(value, list) else value
+
     def forgo(self, kernel: Any) -> None:
         """Let the definition serve wherever ``kernel`` was planned."""
         self.plans.update({key: None for key, planned in self.plans.items() if planned is kernel})
 
     def record(self, kernel: Any, values: dict[str, Any]) -> Any:
-        """Run a kernel, and record it as one node if anything needs a gradient."""
+        """Run a kernel, and record it as one node if anything needs a gradient; NotImplemented if it declines."""
         inputs = [values[n] for n in self.inputs]
         params = tuple(v for n, v in values.items() if n not in self.inputs)
-        out, residuals = kernel.forward(*[_raw(x) for x in inputs], *params)
+        made = kernel.forward(*[_raw(x) for x in inputs], *params)
+        if made is NotImplemented:
+            return made
+        out, residuals = made
         parents = tuple([x.node if isinstance(x, Tensor) else None for x in inputs])
         if state.scope is None or all([p is None for p in parents]):
             return constants(out)
@@ -102,7 +113,11 @@ class Composite(Op):
         wanted = [p is not None for p in parents]
         if kept is not None:
             kernel, residuals = kept
-            return kernel.backward(g, wanted, inputs, residuals, *params)  # type: ignore[no-any-return]
+            try:
+                return kernel.backward(g, wanted, inputs, residuals, *params)  # type: ignore[no-any-return]
+            except kernels.UnavailableError as error:
+                kernels.forgo(error)
+                self.forgo(kernel)
         with use_kernels(False):
             return differentiate(lambda xs: self.definition(*xs, *params), inputs, wanted, g)
 
@@ -119,16 +134,19 @@ kernels.listeners.append(_forget_plans)
 
 
 def composite(
-    contract: str, *, label: str = "", source: str = "", cases: Sequence[Any] = ({},), domain: Any = None
-) -> Callable[[Callable[..., Any]], Callable[..., Tensor]]:
+    contract: str, *, label: str = "", source: str = "", cases: Sequence[Any] = ({},), domain: Any = None,
+    layer: str = "", varying: Sequence[str] = (),
+) -> Callable[[Callable[..., Any]], Callable[..., Tensor]]:  # fmt: skip
     """Declare a function of the library's operations as a composite of its own name.
 
     It marks its part of the graph with a scope of that name, and lets a kernel registered under it stand in. A kernel
     has ``forward(*inputs, *params)``, which returns the result and residuals, and ``backward(g, wanted, inputs,
     residuals, *params)``, which returns a gradient for each wanted input and None for the others, on arrays. With
-    several outputs the result is a tuple and so is ``g``.
+    several outputs the result is a tuple and so is ``g``. Where ``forward`` returns NotImplemented, for values of
+    parameters that it does not serve, the definition runs.
 
-    Called directly by a module of the same name (``rnn`` by ``RNN``) it enters no scope: the module is its place.
+    Called directly by a module of the same name (``rnn`` by ``RNN``), or of the one that ``layer`` says, it enters no
+    scope: the module is its place.
 
     Args:
         contract: the inputs, in the definition's order; the definition's other arguments are parameters.
@@ -136,6 +154,8 @@ def composite(
         source: where it comes from.
         cases: parameters and sizes to test with, as for ``primitive``.
         domain: for an input the interval or word, as for ``primitive``.
+        layer: the class of the module whose whole computation it is, if their names differ.
+        varying: parameters with another value at every call, such as lengths: a plan sees None, or ``...`` if given.
 
     >>> import autograd
     >>> @composite("x: ... D")
@@ -146,11 +166,11 @@ def composite(
     """
 
     def declare(definition: Callable[..., Any]) -> Callable[..., Tensor]:
-        declared = Composite(definition, contract, label, source, cases, domain)
+        declared = Composite(definition, contract, label, source, cases, domain, varying)
         known, module = composites.get(declared.name), definition.__module__
         check_name("composite", declared.name, module, known.definition.__module__ if known else module)
         composites[declared.name] = declared
-        count, plain = len(declared.inputs), declared.name.replace("_", "")
+        count, plain = len(declared.inputs), (layer or declared.name.replace("_", "")).lower()
         optional = {n for n, p in declared.signature.parameters.items() if p.default is None}
 
         @functools.wraps(definition)
@@ -167,7 +187,9 @@ def composite(
                 kernel = declared.kernel_for(bound.arguments) if served else None
                 if kernel is not None:
                     try:
-                        return declared.record(kernel, bound.arguments)
+                        made = declared.record(kernel, bound.arguments)
+                        if made is not NotImplemented:
+                            return made
                     except kernels.UnavailableError as error:
                         kernels.forgo(error)
                         declared.forgo(kernel)

@@ -20,10 +20,12 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any
 
+from ..core.composite import composite
 from ..core.primitive import REQUIRED, primitive
 from ..errors import DomainError, ShapeError
 from ..kernels.reference import conv as reference
 from ..kernels.reference.windows import Ints, Pairs, counts, span
+from .shape import reshape
 
 LETTERS = {1: ("L", "R", "P"), 2: ("H W", "R S", "P Q"), 3: ("D H W", "T R S", "O P Q")}
 OPTIONS = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
@@ -143,7 +145,7 @@ def _first(out: Any, shape: Ints) -> Any:
 
 
 def _declare(n: int) -> tuple[Callable[..., Any], ...]:
-    """Declare the family in ``n`` dimensions: convolution, its two gradients, transposed convolution."""
+    """Declare the family in ``n`` dimensions: convolution, its gradients, transposed convolution, one with a bias."""
     size, width, windows = LETTERS[n]
     name, dx, dw, transposed = f"conv{n}d", f"conv{n}d_dx", f"conv{n}d_dw", f"conv_transpose{n}d"
     small: Values = {
@@ -278,9 +280,21 @@ def _declare(n: int) -> tuple[Callable[..., Any], ...]:
         doc=f"The adjoint of {name}, to enlarge maps: x[n, c, p…] · w[c, k, r…] is added to "
         "out[n, k, p·stride + r·dilation − padding …]; ``output_padding`` elements more at the end of each axis.",
     )
-    return conv, conv_dx, conv_dw, conv_transpose
+
+    def with_bias(
+        x: Any, w: Any, b: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+    ) -> Any:
+        out = conv(x, w, stride, padding, dilation, groups)
+        return out if b is None else out + reshape(b, (-1, *(1,) * n))
+
+    with_bias.__name__ = with_bias.__qualname__ = f"biased_{name}"
+    with_bias.__doc__ = f"``{name}`` and a number for each of its channels: out[n, k, p…] += b[k]."
+    biased = composite(
+        f"x: N C {size}, w: K C/groups {width}, b: K", cases=({**small, "K": 3}, grouped), layer=f"Conv{n}d"
+    )(with_bias)
+    return conv, conv_dx, conv_dw, conv_transpose, biased
 
 
-conv1d, conv1d_dx, conv1d_dw, conv_transpose1d = _declare(1)
-conv2d, conv2d_dx, conv2d_dw, conv_transpose2d = _declare(2)
-conv3d, conv3d_dx, conv3d_dw, conv_transpose3d = _declare(3)
+conv1d, conv1d_dx, conv1d_dw, conv_transpose1d, biased_conv1d = _declare(1)
+conv2d, conv2d_dx, conv2d_dw, conv_transpose2d, biased_conv2d = _declare(2)
+conv3d, conv3d_dx, conv3d_dw, conv_transpose3d, biased_conv3d = _declare(3)

@@ -1,0 +1,119 @@
+"""Convolution in two dimensions, with its bias and its gradients: which algorithm serves which shapes.
+
+Every algorithm has ``forward``, ``dx`` and ``dw`` on contiguous channels-last arrays, and says with ``serves`` whether
+it is the best for a case. An algorithm that shares work between the gradients also has ``gradients``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..reference.windows import Ints, Pairs, counts
+from ..registry import Spec
+from . import direct
+from .compile import behaved
+from .layout import channels_first, channels_last
+
+ALGORITHMS: tuple[Any, ...] = (direct,)  # the first that serves is taken
+
+Gradients = tuple[np.ndarray | None, ...]
+
+
+class Case(NamedTuple):
+    """A convolution's shapes, N H W C, K C/groups R S and N P Q K, and its options."""
+
+    x: Ints
+    w: Ints
+    y: Ints
+    stride: Ints
+    padding: Pairs
+    dilation: Ints
+    groups: int
+
+
+def _algorithm(spec: Spec, x: Ints, w: Ints, y: Ints | None) -> Any:
+    """Return the algorithm for images x, N C H W, and filters w; None for numbers that no kernel computes with."""
+    stride, padding, dilation, groups = (spec.params[name] for name in ("stride", "padding", "dilation", "groups"))
+    known = {d for d in spec.dtypes if d is not None}
+    if len(known) > 1 or not known <= {np.dtype(np.float32), np.dtype(np.float64)}:
+        return None
+    n, c, *size = x
+    windows = tuple(y[2:]) if y else counts(tuple(size), w[2:], stride, padding, dilation)
+    case = Case((n, *size, c), w, (n, *windows, w[0]), stride, padding, dilation, groups)
+    return next((a for a in ALGORITHMS if a.serves(case)), None)
+
+
+def _conv2d(spec: Spec) -> Callable[..., Any] | None:
+    x, w = spec.shapes
+    assert x is not None and w is not None
+    algorithm = _algorithm(spec, x, w, None)
+    return algorithm and (lambda x, w, *options: channels_first(_forward(algorithm, x, w, None, *options)))
+
+
+def _forward(algorithm: Any, x: Any, w: Any, b: Any, *options: Any) -> Any:
+    return algorithm.forward(channels_last(x), behaved(w), b, *options)
+
+
+def _conv2d_dx(spec: Spec) -> Callable[..., Any] | None:
+    y, w = spec.shapes
+    assert y is not None and w is not None
+    x = (y[0], w[1] * spec.params["groups"], *spec.params["size"])
+    algorithm = _algorithm(spec, x, w, y)
+    return algorithm and (lambda y, w, *options: channels_first(algorithm.dx(channels_last(y), behaved(w), *options)))
+
+
+def _conv2d_dw(spec: Spec) -> Callable[..., Any] | None:
+    x, y = spec.shapes
+    assert x is not None and y is not None
+    w = (y[1], x[1] // spec.params["groups"], *spec.params["width"])
+    algorithm = _algorithm(spec, x, w, y)
+    return algorithm and (lambda x, y, *options: algorithm.dw(channels_last(x), channels_last(y), *options))
+
+
+class Biased:
+    """``biased_conv2d``: the bias is added while the result is written; the gradients share what they read."""
+
+    def __init__(self, algorithm: Any) -> None:
+        self.algorithm = algorithm
+
+    def forward(self, x: Any, w: Any, b: Any, *options: Any) -> tuple[Any, Any]:
+        """Return the convolution plus the bias, and x as the kernels read it."""
+        pixels = channels_last(x)
+        return channels_first(self.algorithm.forward(pixels, behaved(w), b, *options)), pixels
+
+    def backward(self, g: Any, wanted: Any, inputs: Any, pixels: Any, *options: Any) -> Gradients:
+        """Return the gradients of x, w and b."""
+        x, w, _ = inputs
+        y, w = channels_last(g), behaved(w)
+        dx, dw = self._gradients(pixels, y, w, wanted, options)
+        db = y.reshape(-1, y.shape[3]).sum(axis=0) if wanted[2] else None
+        return dx if dx is None else channels_first(dx), dw, db
+
+    def _gradients(self, x: Any, y: Any, w: Any, wanted: Any, options: tuple[Any, ...]) -> Gradients:
+        both = getattr(self.algorithm, "gradients", None)
+        if both and wanted[0] and wanted[1]:
+            return both(x, y, w, *options)  # type: ignore[no-any-return]
+        return (
+            self.algorithm.dx(y, w, x.shape[1:3], *options) if wanted[0] else None,
+            self.algorithm.dw(x, y, w.shape[2:], *options) if wanted[1] else None,
+        )
+
+
+def _biased_conv2d(spec: Spec) -> Biased | None:
+    x, w, _ = spec.shapes
+    assert x is not None and w is not None
+    if not all([_is_standard(spec.params[name]) for name in ("stride", "padding", "dilation")]):
+        return None
+    algorithm = _algorithm(spec, x, w, None)
+    return algorithm and Biased(algorithm)
+
+
+def _is_standard(option: Any) -> bool:
+    """Whether an option is written out, as ``nn`` does: an integer, or a pair of them, for each of two axes."""
+    return type(option) is tuple and len(option) == 2 and ({type(o) for o in option} in ({int}, {tuple}))
+
+
+plans = {"conv2d": _conv2d, "conv2d_dx": _conv2d_dx, "conv2d_dw": _conv2d_dw, "biased_conv2d": _biased_conv2d}

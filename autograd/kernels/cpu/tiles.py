@@ -1,0 +1,191 @@
+"""A tile of a product, held in the processor's registers: what direct convolution is made of.
+
+``contract`` computes out[i, k] = bias[k] + Σ_t a[i + t] · b[t, k], where rows i and terms t are offsets from tables, so
+that overlapping windows are read where they lie and nothing is copied into columns first. Source: Georganas et al.,
+"Anatomy of high-performance deep learning convolutions on SIMD architectures", SC 2018; the tables are those of
+Dukhan, "The indirect convolution algorithm", 2019.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import llvmlite.binding as llvm
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+from .compile import compiled
+
+
+class Tile(NamedTuple):
+    """Rows and vectors of a tile, and the bytes of a vector."""
+
+    rows: int
+    vectors: int
+    bytes: int
+
+
+def _tile() -> Tile:
+    """As many rows as the registers hold, beside two vectors of b and one of a."""
+    features = llvm.get_host_cpu_features()
+    if features.get("avx512f"):
+        return Tile(14, 2, 64)
+    return Tile(6, 2, 32) if features.get("avx2") else Tile(6, 2, 16)
+
+
+TILE = _tile()
+
+
+def lanes_of(dtype: Any) -> int:
+    """Return how many numbers a vector holds."""
+    return TILE.bytes // int(np.dtype(dtype).itemsize)
+
+
+def columns_of(dtype: Any) -> int:
+    """Return how many columns a tile has."""
+    return TILE.vectors * lanes_of(dtype)
+
+
+@intrinsic
+def _multiply(
+    typing: Any, out: Any, rows: Any, vectors: Any, a: Any, a_row: Any, a_step: Any, b: Any, b_step: Any, runs: Any,
+    count: Any, length: Any, bias: Any, c: Any, c_row: Any, columns: Any, add: Any,
+) -> Any:  # fmt: skip
+    """One tile; ``out`` only says the type, all else are addresses and distances in bytes, and numbers."""
+    numbers = (rows, vectors, a, a_row, a_step, b, b_step, runs, count, length, bias, c, c_row, columns, add)
+    signature = types.void(out, *numbers)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        element = context.get_value_type(signature.args[0].dtype)
+        size = signature.args[0].dtype.bitwidth // 8
+        lanes = TILE.bytes // size
+        rows, vectors, *rest = args[1:]
+        end = builder.append_basic_block("end")
+        switch = builder.switch(builder.add(builder.mul(rows, rows.type(TILE.vectors + 1)), vectors), end)
+        for m in range(1, TILE.rows + 1):
+            for n in range(1, TILE.vectors + 1):
+                block = builder.append_basic_block(f"tile_{m}_{n}")
+                switch.add_case(rows.type(m * (TILE.vectors + 1) + n), block)
+                with builder.goto_block(block):
+                    _emit(builder, ir.VectorType(element, lanes), size, m, n, *rest)
+                    builder.branch(end)
+        builder.position_at_end(end)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+def _emit(
+    builder: Any, vector: Any, size: int, m: int, n: int, a: Any, a_row: Any, a_step: Any, b: Any, b_step: Any,
+    runs: Any, count: Any, length: Any, bias: Any, c: Any, c_row: Any, columns: Any, add: Any,
+) -> None:  # fmt: skip
+    word = a.type
+    lanes, element = vector.count, vector.element
+    zero = ir.Constant(ir.IntType(32), 0)
+
+    def at(address: Any, kind: Any) -> Any:
+        return builder.inttoptr(address, kind.as_pointer())
+
+    def load(address: Any, kind: Any) -> Any:
+        return builder.load(at(address, kind), align=size, typ=kind)
+
+    fuse = cgutils.get_or_insert_function(
+        builder.module, ir.FunctionType(vector, [vector] * 3), f"llvm.fmuladd.v{lanes}{'f32' if size == 4 else 'f64'}"
+    )
+    sums = [[cgutils.alloca_once(builder, vector) for _ in range(n)] for _ in range(m)]
+    for j in range(n):
+        start = load(builder.add(bias, word(j * lanes * size)), vector)
+        for i in range(m):
+            builder.store(start, sums[i][j])
+    with cgutils.for_range(builder, count) as run:
+        entry = builder.add(runs, builder.mul(run.index, word(16)))
+        a_at = cgutils.alloca_once_value(builder, builder.add(a, builder.load(at(entry, word), typ=word)))
+        b_at = cgutils.alloca_once_value(
+            builder, builder.add(b, builder.load(at(builder.add(entry, word(8)), word), typ=word))
+        )
+        a_row3 = builder.mul(a_row, word(3))
+        a_row4 = builder.mul(a_row, word(4))
+        with cgutils.for_range(builder, length):
+            b_now = builder.load(b_at)
+            row = builder.load(a_at)
+            bs = [load(builder.add(b_now, word(j * lanes * size)), vector) for j in range(n)]
+            for i in range(m):
+                if i and i % 4 == 0:
+                    row = builder.add(row, a_row4)
+                distance = [word(0), a_row, builder.mul(a_row, word(2)), a_row3][i % 4]
+                one = load(builder.add(row, distance), element)
+                alone = builder.insert_element(ir.Constant(vector, ir.Undefined), one, zero)
+                spread = builder.shuffle_vector(
+                    alone,
+                    ir.Constant(vector, ir.Undefined),
+                    ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes),
+                )
+                for j in range(n):
+                    builder.store(builder.call(fuse, [spread, bs[j], builder.load(sums[i][j])]), sums[i][j])
+            builder.store(builder.add(builder.load(a_at), a_step), a_at)
+            builder.store(builder.add(b_now, b_step), b_at)
+    # the last vector may be cut off
+    flags = ir.VectorType(ir.IntType(1), lanes)
+    pointer = vector.as_pointer()
+    name = f"v{lanes}{'f32' if size == 4 else 'f64'}.p0"
+    module = builder.module
+    store = cgutils.get_or_insert_function(
+        module, ir.FunctionType(ir.VoidType(), [vector, pointer, ir.IntType(32), flags]), f"llvm.masked.store.{name}"
+    )
+    fetch = cgutils.get_or_insert_function(
+        module, ir.FunctionType(vector, [pointer, ir.IntType(32), flags, vector]), f"llvm.masked.load.{name}"
+    )
+    numbers = ir.VectorType(word, lanes)
+    iota = ir.Constant(numbers, list(range(lanes)))
+    align = ir.Constant(ir.IntType(32), size)
+    adding = builder.icmp_signed("!=", add, word(0))
+    masks = []
+    for j in range(n):
+        left = builder.sub(columns, word(j * lanes))
+        all_left = builder.shuffle_vector(
+            builder.insert_element(ir.Constant(numbers, ir.Undefined), left, zero),
+            ir.Constant(numbers, ir.Undefined),
+            ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes),
+        )
+        masks.append(builder.icmp_signed("<", iota, all_left))
+    blank = ir.Constant(vector, [0.0] * lanes)
+    with builder.if_then(adding):
+        for i in range(m):
+            for j in range(n):
+                address = builder.add(builder.add(c, builder.mul(c_row, word(i))), word(j * lanes * size))
+                old = builder.call(fetch, [at(address, vector), align, masks[j], blank])
+                builder.store(builder.fadd(old, builder.load(sums[i][j])), sums[i][j])
+    for i in range(m):
+        for j in range(n):
+            address = builder.add(builder.add(c, builder.mul(c_row, word(i))), word(j * lanes * size))
+            builder.call(store, [builder.load(sums[i][j]), at(address, vector), align, masks[j]])
+
+
+ROWS, VECTORS, BYTES = TILE
+
+
+@compiled
+def contract(
+    out: Any, a: int, b: int, c: int, bias: int, places: Any, rows: int, a_row: int, c_row: int, runs: Any, length: int,
+    a_step: int, b_step: int, panel: int, columns: int, add: bool,
+) -> None:  # fmt: skip
+    """out[place][row, k] = bias[k] + Σ_run Σ_t a[place + row + run + t] · b[run + t, k]; all distances in bytes."""
+    size = out.itemsize
+    lanes = BYTES // size
+    pieces = (rows + ROWS - 1) // ROWS
+    block = 0
+    for first in range(0, columns, VECTORS * lanes):
+        left = columns - first
+        vectors = min(VECTORS, (left + lanes - 1) // lanes)
+        for place in range(len(places)):
+            for piece in range(pieces):
+                start = piece * rows // pieces
+                stop = (piece + 1) * rows // pieces
+                _multiply(
+                    out, np.int64(stop - start), np.int64(vectors), np.int64(a + places[place, 0] + start * a_row), np.int64(a_row), np.int64(a_step),
+                    np.int64(b + block * panel), np.int64(b_step), np.int64(runs.ctypes.data), np.int64(len(runs)), np.int64(length), np.int64(bias + first * size),
+                    np.int64(c + places[place, 1] + start * c_row + first * size), np.int64(c_row), np.int64(left), np.int64(add),
+                )  # fmt: skip
+        block += 1

@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 import autograd
 import nn
+from autograd.errors import DomainError
+from nn.published import Published, _rounds_to
 from nn.summary import Field
 
 
@@ -45,45 +47,125 @@ def test_alexnets_feature_maps():
     assert table[""].receptive_field == fields[-1] and table[""].depth == 3
 
 
+class Branches(nn.Module):
+    """What both of two layers say, added or one beside the other; the second begins where the first does."""
+
+    def __init__(self, first, second, beside):
+        self.first, self.second, self.beside = first, second, beside
+
+    def forward(self, x):
+        one, two = self.first(x), self.second(x)
+        return autograd.take(autograd.concatenate([one, two], axis=1), [0, 2], axis=1) if self.beside else one + two
+
+
+def ones(inputs, outputs, size, stride, padding, dilation=1):
+    """A convolution that lets everything through, so that gradients show what it sees."""
+    layer = nn.Conv1d(inputs, outputs, size, stride, padding, dilation)
+    nn.init.ones_(layer.weight)
+    return layer
+
+
+def built(kind, size, stride, dilation, padding):
+    """A layer of two channels that keeps their number; kinds with branches have two of an equal stride."""
+    if kind == "conv":
+        return ones(2, 2, size, stride, padding, dilation)
+    if kind == "pool":
+        return nn.AvgPool1d(size, stride, min(padding, size // 2))
+    if kind == "identity":
+        return nn.Identity()
+    wide, narrow = ones(2, 2, 2 * padding + 1, stride, padding), ones(2, 2, 1, stride, 0)
+    return Branches(*((wide, narrow) if size > 1 else (narrow, wide)), beside=kind == "beside")
+
+
 layers = st.lists(
-    st.tuples(st.sampled_from(["conv", "pool", "identity"]), st.integers(1, 3), st.integers(1, 2), st.integers(1, 2)),
+    st.tuples(
+        st.sampled_from(["conv", "pool", "identity", "added", "beside"]),
+        st.integers(1, 3),
+        st.integers(1, 2),
+        st.integers(1, 2),
+        st.integers(0, 2),
+    ),
     max_size=4,
 )
 
 
 @given(layers)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_the_receptive_field_is_where_the_gradient_goes(drawn):
-    chain = []
-    for kind, size, stride, dilation in drawn:
-        conv = nn.Conv1d(1, 1, size, stride, dilation=dilation)
-        nn.init.ones_(conv.weight)
-        chain.append({"conv": conv, "pool": nn.AvgPool1d(size, stride), "identity": nn.Identity()}[kind])
-    net = nn.Sequential(*chain, nn.Identity())
-    x = autograd.ones((1, 1, 120), requires_grad=True)
-    field = rows(net, (1, 1, 120))[""].receptive_field
-    starts = []
-    for place in (0, 1):
+    net = nn.Sequential(nn.Identity(), *(built(*layer) for layer in drawn), nn.Identity())
+    x = autograd.ones((1, 2, 160), requires_grad=True)
+    field = rows(net, (1, 2, 160))[""].receptive_field
+    middle = net(x).shape[2] // 2
+    for place in (middle - 1, middle):
         x.grad = None
-        net(x)[0, 0, place].backward()
-        seen = np.flatnonzero(x.grad.numpy())
-        assert seen[-1] - seen[0] + 1 == field.size[0]
-        starts.append(seen[0])
-    assert starts[1] - starts[0] == field.stride[0]
+        net(x)[0, :, place].sum().backward()
+        seen = np.flatnonzero(x.grad.numpy().any(axis=(0, 1)))
+        first = field.start[0] + place * field.stride[0]
+        assert (seen[0], seen[-1]) == (max(first, 0), min(first + field.size[0] - 1, 159))
 
 
-def test_no_receptive_field_after_a_branch_a_linear_layer_or_one_unknown():
-    class Residual(nn.Module):
-        def __init__(self):
-            self.conv = nn.Conv2d(2, 2, 3, padding=1)
-
+def test_no_receptive_field_after_what_sees_everything_or_is_unknown():
+    class Turned(nn.Module):
         def forward(self, x):
-            return x + self.conv(x)
+            return x.transpose(0, 1, 3, 2)
 
-    table = rows(nn.Sequential(Residual(), nn.Conv2d(2, 2, 1), nn.Flatten(), nn.Linear(32, 3)), (1, 2, 4, 4))
-    assert table["0.conv"].receptive_field == Field((3, 3), (1, 1))
-    assert [table[path].receptive_field for path in ("0", "1", "2", "3", "")] == [None] * 5
-    assert list(table) == ["", "0", "0.conv", "1", "2", "3"]
+    for layer in (nn.AdaptiveAvgPool2d(1), nn.Flatten(), Turned()):
+        table = rows(nn.Sequential(nn.Conv2d(2, 2, 3, padding=1), layer, nn.ReLU()), (1, 2, 4, 4))
+        assert table["0"].receptive_field == Field((3, 3), (1, 1), (-1, -1))
+        assert [table[path].receptive_field for path in ("1", "2", "")] == [None] * 3
+
+
+def test_branches_that_drift_apart_have_no_receptive_field():
+    net = Branches(nn.MaxPool1d(2, 2), nn.Conv1d(1, 1, 5), beside=False)
+    assert rows(net, (1, 1, 8))[""].receptive_field is None
+
+
+def test_depth_is_the_longest_way():
+    block = Branches(nn.Sequential(nn.Conv1d(2, 2, 1), nn.ReLU(), nn.Conv1d(2, 2, 1)), nn.Conv1d(2, 2, 1), beside=False)
+    table = nn.summary(nn.Sequential(block, nn.Flatten(), nn.Linear(8, 3)), (1, 2, 4))
+    assert table.depth == 3
+    assert [row.depth for row in table.rows if row.leaf] == [1, 1, 2, 1, 2, 3]
+
+
+def stated(**figures):
+    net = nn.Sequential({"conv": nn.Conv2d(3, 6, 5), "fc": nn.Sequential(nn.Flatten(), nn.Linear(96, 10))})
+    net.published = Published("a paper", (3, 8, 8), figures)
+    return nn.summary(net, (2, 3, 8, 8))
+
+
+def test_published_figures_stand_beside_those_found():
+    table = stated(
+        conv={"output": "4×4×6", "weights": "6·5·5·3", "biases": "6", "multiply-adds": "7.2K", "connections": "7,296"},
+        fc={"parameters": "970", "neurons": "10", "output": "10", "depth": "2"},
+    )
+    assert [figure.agrees for figure in table.published] == [True] * 9
+    table = stated(conv={"receptive field": "5", "output": ("5×5×6", "a slip")}, fc={"parameters": "1K"})
+    assert [(figure.agrees, figure.found, figure.why) for figure in table.published] == [
+        (True, "5", ""), (False, "4×4×6", "a slip"), (True, "970", "")
+    ]  # fmt: skip
+    lines = str(table).splitlines()
+    assert lines[0].endswith("published") and lines[2].endswith("receptive field 5, ≠ 5×5×6")
+
+
+@given(st.integers(1, 10**9), st.integers(0, 2), st.sampled_from("KMG"))
+def test_a_figure_agrees_if_it_is_the_number_rounded(found, decimals, unit):
+    scale = {"K": 10**3, "M": 10**6, "G": 10**9}[unit]
+    text = f"{found / scale:.{decimals}f}"
+    assert _rounds_to(found, f"{text} {unit}")
+    assert not _rounds_to(found, f"{float(text) + 2 * 10.0**-decimals:.{decimals}f}{unit}")
+
+
+@pytest.mark.parametrize(
+    ("figures", "message"),
+    [
+        ({"pool": {"output": "1"}}, r"\['pool'\], but no such module ran"),
+        ({"conv": {"size": "1"}}, "'conv' have 'size', expected output"),
+        ({"conv": {"weights": "many"}}, "'many' is no number"),
+    ],
+)
+def test_figures_about_nothing_are_errors(figures, message):
+    with pytest.raises(DomainError, match=message):
+        stated(**figures)
 
 
 def test_shared_parameters_count_once_and_frozen_ones_are_not_trainable():

@@ -134,7 +134,8 @@ def rivals() -> dict[str, Reader]:
 def norms_over_time(model: Reader, state: str) -> Any:
     """‖∂loss/∂state_t‖ for t = 1 … T, over the last one."""
     x, first = signs(STEPS, 1000)
-    found = nn.gradient_norms(nn.CrossEntropyLoss()(model(x), first))[f"reader.rnn.{state}"]
+    with autograd.use_kernels(False):  # step by step
+        found = nn.gradient_norms(nn.CrossEntropyLoss()(model(x), first))[f"reader.rnn.{state}"]
     return found / found[-1]
 
 

@@ -3,6 +3,8 @@
 `pytest --hypothesis-profile=dev ...` draws new examples, `--hypothesis-profile=nightly` many more.
 """
 
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import settings
 
@@ -23,6 +25,13 @@ def gpu_is_present() -> bool:
 def device(request: pytest.FixtureRequest) -> str:
     """Each device whose arrays are not the host's."""
     return str(request.param)
+
+
+@pytest.fixture
+def definitions() -> Iterator[None]:
+    """No kernel stands in for a composite, so that the tape has its steps."""
+    with autograd.use_kernels(False):
+        yield
 
 
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=50, database=None)

@@ -124,6 +124,7 @@ _CASES: tuple[dict[str, Any], ...] = (
 @composite(
     "x: ... D, h: N H, w_xh: H D, w_hh: H H, b_xh: H, b_hh: H -> output: ... H, h: N H",
     cases=_CASES,
+    varying=("lengths",),
     source="Elman 1990; Rumelhart, Hinton & Williams 1986",
 )
 def rnn(
@@ -153,6 +154,7 @@ def rnn(
 @composite(
     "x: ... D, h: N H, c: N H, w_xh: H*4 D, w_hh: H*4 H, b_xh: H*4, b_hh: H*4 -> output: ... H, h: N H, c: N H",
     cases=_CASES,
+    varying=("lengths",),
     source="Hochreiter & Schmidhuber 1997; forget gate of Gers, Schmidhuber & Cummins 2000",
 )
 def lstm(
@@ -167,6 +169,7 @@ def lstm(
 @composite(
     "x: ... D, h: N H, w_xh: H*3 D, w_hh: H*3 H, b_xh: H*3, b_hh: H*3 -> output: ... H, h: N H",
     cases=_CASES,
+    varying=("lengths",),
     source="Cho et al., EMNLP 2014, eq. 5 to 8; r after the product with W_hh, as cuDNN has it",
 )
 def gru(

@@ -138,7 +138,7 @@ def test_a_cell_is_one_step_of_the_layer(kind, seed):
     x = autograd.normal((N, D))
     after, (_, last) = cell(x), layer(x[None])
     for a, b in zip([after] if kind != "LSTM" else after, [last] if kind != "LSTM" else last, strict=True):
-        np.testing.assert_array_equal(a.detach().numpy(), b.detach().numpy()[0])
+        np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy()[0], rtol=1e-6, atol=1e-7)
     alone = cell(x[0], after[0] if kind != "LSTM" else tuple(s[0] for s in after))
     batch = cell(x, after)
     np.testing.assert_allclose((alone[0] if kind == "LSTM" else alone).detach().numpy(),
@@ -290,6 +290,7 @@ class Net(nn.Module):
         return self.rnn(x)[0]
 
 
+@pytest.mark.usefixtures("definitions")
 def test_paths_of_the_states():
     x = autograd.zeros((2, 1, 3))
     assert places(Net(nn.RNN(3, 2))(x)) == ["net.rnn.t1.h", "net.rnn.t2.h"]
@@ -307,6 +308,7 @@ def test_paths_of_the_states():
     assert places(h) == ["t1.rnncell.h", "t2.rnncell.h"]
 
 
+@pytest.mark.usefixtures("definitions")
 def test_gradient_norms_of_layers():
     x = autograd.normal((5, 2, 3))
     loss = Net(nn.LSTM(3, 4, 2))(x)[-1].sum()

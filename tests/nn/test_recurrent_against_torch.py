@@ -164,7 +164,8 @@ def test_gradient_norms_are_those_of_retained_gradients(T, N, seed):
     (x,), (y,) = pairs([(T, N, 2)], seed)
     layer = nn.LSTM(2, 3).double()
     layer.load_state_dict({f"{name}_l0": p for name, p in ours.state_dict().items()})
-    norms = nn.gradient_norms((layer(x)[0][-1] ** 2).sum())
+    with autograd.use_kernels(False):
+        norms = nn.gradient_norms((layer(x)[0][-1] ** 2).sum())
     state, states = (torch.zeros(N, 3).double(), torch.zeros(N, 3).double()), []
     for y_t in y:
         state = theirs(y_t, state)

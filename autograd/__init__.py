@@ -19,6 +19,7 @@ from .core.primitive import REQUIRED, elementwise, primitive, registry
 from .core.scope import current_scope, enable_grad, is_grad_enabled, no_grad, scope, time_step
 from .core.sweep import gradients
 from .core.tensor import Tensor, named
+from .core.update import apply_update, update_rule
 from .creation import arange, empty, eye, full, full_like, ones, ones_like, tensor, zeros, zeros_like
 from .explain import explain
 from .kernels.cpu import get_num_threads, set_num_threads

@@ -16,6 +16,7 @@ from autograd.errors import DomainError
 from nn.optim.optimizer import Array, Optimizer, State, zeros_like
 
 
+@autograd.update_rule
 def sgd(
     p: Array,
     g: Array,
@@ -67,6 +68,7 @@ class SGD(Optimizer):
             )
 
 
+@autograd.update_rule
 def adam(
     p: Array,
     g: Array,
@@ -114,6 +116,7 @@ class Adam(Optimizer):
     rule = staticmethod(adam)
 
 
+@autograd.update_rule
 def adamw(
     p: Array,
     g: Array,
@@ -138,6 +141,7 @@ class AdamW(Optimizer):
     rule = staticmethod(adamw)
 
 
+@autograd.update_rule
 def rmsprop(
     p: Array,
     g: Array,

@@ -127,7 +127,7 @@ class Optimizer:
                         g = -p.grad.data if group["maximize"] else p.grad.data
                         state = self.state.setdefault(index, {})
                         try:
-                            p -= rule(p.data, g, state, **hyperparameters)
+                            autograd.apply_update(p, rule, g, state, **hyperparameters)
                         except Exception:
                             self._check_devices(p, index, state)
                             raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 from ..errors import AutogradError, DTypeError
@@ -13,7 +14,11 @@ Shape = tuple[int, ...]
 
 
 class UnavailableError(AutogradError):
-    """A kernel cannot run here: its compiler failed. The reference takes its place."""
+    """A kernel cannot run here, for a reason such as a failing compiler. The reference takes its place."""
+
+    def __init__(self, kernel: str, reason: str) -> None:
+        super().__init__(f"{kernel}: {reason}")
+        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -27,11 +32,12 @@ class Spec:
 
 @dataclass(frozen=True)
 class Offer:
-    """A kernel: its name, its rank among the others, and its plan."""
+    """A kernel: its name, its rank among the others, its plan, and how many numbers are too few for it."""
 
     name: str
     priority: int
     plan: Callable[[Spec], Callable[..., Any] | None]
+    least: int = 0
 
 
 _offers: dict[tuple[str, type], list[Offer]] = {}
@@ -41,11 +47,15 @@ listeners: list[Callable[[str], None]] = []  # told the operation's name when a 
 
 
 def register(
-    op: str, array_type: type, plan: Callable[[Spec], Callable[..., Any] | None], *, name: str, priority: int = 0
-) -> None:
-    """Offer a kernel for the operation or composite ``op`` on arrays of ``array_type``."""
+    op: str, array_type: type, plan: Callable[[Spec], Callable[..., Any] | None], *, name: str, priority: int = 0,
+    least: int = 0,
+) -> None:  # fmt: skip
+    """Offer a kernel for the operation or composite ``op`` on arrays of ``array_type``.
+
+    A first input of fewer than ``least`` numbers goes to the reference, without the cost of a plan.
+    """
     known = _offers.setdefault((op, array_type), [])
-    known.append(Offer(name, priority, plan))
+    known.append(Offer(name, priority, plan, least))
     _offered.add(op)
     known.sort(key=lambda offer: -offer.priority)
     for listener in listeners:
@@ -75,6 +85,9 @@ def choose(available: Sequence[Offer], spec: Spec) -> tuple[Callable[..., Any] |
     """Return the first callable that a plan gives, or None, and what each kernel said."""
     said = []
     for offer in available:
+        if offer.least and prod(spec.shapes[0] or ()) < offer.least:
+            said.append(f"{offer.name}: serves {offer.least:,} numbers or more")
+            continue
         try:
             run = offer.plan(spec)
         except UnavailableError as error:
@@ -88,10 +101,18 @@ def choose(available: Sequence[Offer], spec: Spec) -> tuple[Callable[..., Any] |
 
 
 def forgo(error: UnavailableError) -> None:
-    """Say, once for each, that a kernel cannot run here and that the reference takes its place."""
-    if str(error) not in _forgone:
-        _forgone.add(str(error))
-        warnings.warn(f"{error} → the readable reference runs instead, slower", RuntimeWarning, stacklevel=4)
+    """Say, once for each reason, that kernels cannot run here and that the reference takes their place."""
+    if error.reason not in _forgone:
+        _forgone.add(error.reason)
+        warnings.warn(f"{error} → readable references run instead, slower", RuntimeWarning, stacklevel=4)
+
+
+def unless_small(
+    available: Sequence[Offer], planner: Callable[..., Any], reference: Callable[..., Any]
+) -> Callable[..., Any]:
+    """Return the planner, or a function that leaves to the reference what is too small for every offer."""
+    least = min([offer.least for offer in available], default=0)
+    return (lambda x, *rest: (reference if x.size < least else planner)(x, *rest)) if least else planner
 
 
 class Planner:

@@ -59,14 +59,28 @@ _holding = threading.Lock()
 _held = _before = 0
 
 
+@cache
+def _threads() -> tuple[Any, Any] | None:
+    """The library's functions that return and set its number of threads."""
+    get, put = _function("openblas_get_num_threads", ctypes.c_int), _function("openblas_set_num_threads")
+    return None if get is None or put is None else (get, put)
+
+
+def get_num_threads() -> int | None:
+    """Return how many threads the BLAS uses now, or None if it does not say."""
+    known = _threads()
+    return known and known[0]()
+
+
 @contextlib.contextmanager
 def alone() -> Iterator[None]:
     """Let the BLAS use one thread, in the whole process, until the block ends."""
     global _held, _before
-    get, put = _function("openblas_get_num_threads", ctypes.c_int), _function("openblas_set_num_threads")
-    if get is None or put is None:
+    known = _threads()
+    if known is None:
         yield
         return
+    get, put = known
     with _holding:
         _held += 1
         if _held == 1:

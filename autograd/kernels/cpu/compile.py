@@ -41,7 +41,9 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def call(*args: Any) -> Any:
-        key = tuple([(a.dtype, a.ndim) if type(a) is np.ndarray else type(a) for a in args])
+        key = tuple(
+            [(a.dtype, a.ndim) if type(a) is np.ndarray else len(a) if type(a) is tuple else type(a) for a in args]
+        )
         if key not in known:
             _compile(compiled_function, args)
             known.add(key)
@@ -84,9 +86,7 @@ def _compile(function: Any, args: tuple[Any, ...]) -> None:
         try:
             function.compile(tuple(numba.typeof(a) for a in args))
         except Exception as error:
-            raise UnavailableError(
-                f"{name} could not be compiled: {type(error).__name__}: {str(error).splitlines()[0]}"
-            ) from error
+            raise UnavailableError(name, f"Numba failed: {type(error).__name__}: {str(error)[:200]}") from error
         finally:
             notice.cancel()
 

@@ -134,7 +134,7 @@ def _arithmetic(symbol: Callable[..., Any], instruction: str) -> None:
                 else _spread(context, builder, context.cast(builder, value, of, kind.dtype), kind)
                 for value, of in zip(args, signature.args, strict=True)
             ]
-            return getattr(builder, instruction)(*values, flags=("reassoc", "contract"))
+            return getattr(builder, instruction)(*values, flags=("reassoc", "contract", "nsz"))
 
         return kind(a, b), generate
 

@@ -1,7 +1,12 @@
-"""The transforms of `winograd`: to the points 0, ±1, ±2, ∞ and back, in vectors of channels.
+"""The transforms of ``winograd``: to the points 0, 1, −1, 2, −2, ∞ and back, in vectors of channels.
 
-The functions in one dimension are the rows of the matrices Bᵀ, G, Aᵀ and of their transposes, with what several rows
-share computed once. In two dimensions they run over the columns of a tile and then over the rows of what that gave.
+A row of taps or of outputs is taken for the coefficients of a polynomial: ``evaluate`` gives its values at the points,
+``gather_back`` is the transpose of that, and ``from_tile`` makes of 6 pixels what the filter's values are multiplied
+with. In two dimensions a transform runs over the columns of a tile, and then over the rows of what that gave.
+
+``outs`` and ``taps`` are tuples: their lengths, 7 together, say how many outputs and taps a row has, and are constants
+to the compiler, which leaves out what is added for longer rows. Addresses and steps are in bytes; ``tmp`` is work space
+for 36 vectors.
 """
 
 from __future__ import annotations
@@ -11,72 +16,107 @@ from typing import Any
 from .compile import compiled, inlined
 from .simd import gather, load, scatter, spread, store
 
-OUT, TILE, POINTS = 4, 6, 36  # pixels of a result's tile and of an image's along an axis, points in two dimensions
+TILE, POINTS = 6, 36  # pixels of a tile along an axis, points in two dimensions
+BLOCK = 8  # rows of filters at a time, so that reading and writing both meet neighbours
+ROW = TILE * 64  # bytes from row to row of the work space
 
-
-# --- in one dimension ----------------------------------------------------------------------------------
-
-
-@inlined
-def _points_of_tile(x0: Any, x1: Any, x2: Any, x3: Any, x4: Any, x5: Any) -> Any:
-    """Bᵀ x."""
-    even, odd = x4 - 4 * x2, x3 - 4 * x1
-    second, first = x4 - x2, 2 * (x3 - x1)
-    return 4 * x0 - 5 * x2 + x4, even + odd, even - odd, second + first, second - first, 4 * x1 - 5 * x3 + x5
+# --- in one dimension -------------------------------------------------------------------------------------------------
 
 
 @inlined
-def _points_of_filter(w0: Any, w1: Any, w2: Any) -> Any:
-    """G w."""
-    even, odd = (w0 + w2) * (-1 / 6), w1 * (1 / 6)
-    far, near = w0 * (1 / 24) + w2 * (1 / 6), w1 * (1 / 12)
-    return w0 * 0.25, even - odd, even + odd, far + near, far - near, w2
+def evaluate(c: Any, count: int) -> Any:
+    """The values of c₀ + c₁ p + c₂ p² + … at the points, at ∞ the last of ``count`` coefficients."""
+    last = c[1] if count == 2 else c[2] if count == 3 else c[3] if count == 4 else c[4]
+    even_1, odd_1, even_2, odd_2 = c[0] + c[2] + c[4], c[1] + c[3], c[0] + 4 * c[2] + 16 * c[4], 2 * c[1] + 8 * c[3]
+    return c[0], even_1 + odd_1, even_1 - odd_1, even_2 + odd_2, even_2 - odd_2, last
 
 
 @inlined
-def _outputs_of_points(m0: Any, m1: Any, m2: Any, m3: Any, m4: Any, m5: Any) -> Any:
-    """Aᵀ m."""
-    s1, d1, s2, d2 = m1 + m2, m1 - m2, m3 + m4, m3 - m4
-    return m0 + s1 + s2, d1 + 2 * d2, s1 + 4 * s2, d1 + 8 * d2 + m5
-
-
-@inlined
-def _points_of_outputs(y0: Any, y1: Any, y2: Any, y3: Any) -> Any:
-    """A y, the transpose."""
-    s1, d1, s2, d2 = y0 + y2, y1 + y3, y0 + 4 * y2, 2 * y1 + 8 * y3
-    return y0, s1 + d1, s1 - d1, s2 + d2, s2 - d2, y3
-
-
-@inlined
-def _filter_of_points(u0: Any, u1: Any, u2: Any, u3: Any, u4: Any, u5: Any) -> Any:
-    """Gᵀ u."""
-    s1, d1, s2, d2 = u1 + u2, u2 - u1, u3 + u4, u3 - u4
+def gather_back(v: Any, count: int, like: Any) -> Any:
+    """The transpose: the sums Σ pᵏ v over the points for k = 0 … 4, to number ``count`` − 1 the value at ∞ added."""
+    s1, d1, s2, d2, zero = v[1] + v[2], v[1] - v[2], v[3] + v[4], v[3] - v[4], spread(0, like)
     return (
-        u0 * 0.25 - s1 * (1 / 6) + s2 * (1 / 24),
-        d1 * (1 / 6) + d2 * (1 / 12),
-        s2 * (1 / 6) - s1 * (1 / 6) + u5,
+        v[0] + s1 + s2,
+        d1 + 2 * d2 + (v[5] if count == 2 else zero),
+        s1 + 4 * s2 + (v[5] if count == 3 else zero),
+        d1 + 8 * d2 + (v[5] if count == 4 else zero),
+        s1 + 16 * s2 + (v[5] if count == 5 else zero),
     )
 
 
 @inlined
-def _put(at: int, step: int, p: Any) -> None:
-    """Store six vectors ``step`` bytes apart."""
-    store(at, p[0])
-    store(at + step, p[1])
-    store(at + 2 * step, p[2])
-    store(at + 3 * step, p[3])
-    store(at + 4 * step, p[4])
-    store(at + 5 * step, p[5])
+def divided(v: Any) -> Any:
+    """The values at the points divided by Π (p − q) over the other points q: Lagrange's denominators."""
+    return v[0] * 0.25, v[1] * (-1 / 6), v[2] * (-1 / 6), v[3] * (1 / 24), v[4] * (1 / 24), v[5]
+
+
+@inlined
+def from_tile(x: Any) -> Any:
+    """Bᵀ x, the transpose of interpolation, for 6 pixels."""
+    even, odd, second, first = x[4] - 4 * x[2], x[3] - 4 * x[1], x[4] - x[2], 2 * (x[3] - x[1])
+    at_0, at_infinity = 4 * x[0] - 5 * x[2] + x[4], 4 * x[1] - 5 * x[3] + x[5]
+    return at_0, even + odd, even - odd, second + first, second - first, at_infinity
+
+
+# --- rows and columns of vectors --------------------------------------------------------------------------------------
+
+
+@inlined
+def _read(at: int, step: int, like: Any, low: int, high: int) -> Any:
+    """Six vectors ``step`` bytes apart; zero before number ``low`` and from number ``high`` on."""
+    zero = spread(0, like)
+    return (
+        load(at, like) if low <= 0 < high else zero,
+        load(at + step, like) if low <= 1 < high else zero,
+        load(at + 2 * step, like) if low <= 2 < high else zero,
+        load(at + 3 * step, like) if low <= 3 < high else zero,
+        load(at + 4 * step, like) if low <= 4 < high else zero,
+        load(at + 5 * step, like) if low <= 5 < high else zero,
+    )
+
+
+@inlined
+def _write(at: int, step: int, v: Any, high: int) -> None:
+    """Store the first ``high`` of some vectors ``step`` bytes apart."""
+    store(at, v[0])
+    if high > 1:
+        store(at + step, v[1])
+    if high > 2:
+        store(at + 2 * step, v[2])
+    if high > 3:
+        store(at + 3 * step, v[3])
+    if high > 4:
+        store(at + 4 * step, v[4])
+
+
+@inlined
+def _write_points(at: int, step: int, v: Any) -> None:
+    _write(at, step, v, 5)
+    store(at + 5 * step, v[5])
+
+
+@inlined
+def _taps(at: int, step: int, apart: int, like: Any, count: int) -> Any:
+    """``count`` vectors ``step`` bytes apart, whose numbers lie ``apart`` bytes apart; then zeros."""
+    zero = spread(0, like)
+    return (
+        gather(at, apart, like),
+        gather(at + step, apart, like),
+        gather(at + 2 * step, apart, like),
+        gather(at + 3 * step, apart, like) if count > 3 else zero,
+        gather(at + 4 * step, apart, like) if count > 4 else zero,
+    )
 
 
 # --- in two dimensions, for all channels of some tiles ----------------------------------------------------------------
 #
-# Tiles are numbered along the rows of an image, image after image; ``rows`` × ``cols`` of them lie on each. ``tmp`` is
-# work space for the half-way result of a tile, 36 vectors. Addresses and steps are in bytes.
+# Tiles are numbered along the rows of an image, image after image; ``rows`` × ``cols`` of them lie on each.
 
 
 @inlined
-def tiles_to_points(x: Any, v: Any, tmp: Any, first: int, last: int, rows: int, cols: int, top: int, left: int) -> None:
+def tiles_to_points(
+    x: Any, v: Any, tmp: Any, outs: Any, first: int, last: int, rows: int, cols: int, top: int, left: int
+) -> None:
     """v[point, tile, channel] = Bᵀ x B of 6×6 pixels; the first tile begins ``top`` and ``left`` beyond the edge."""
     _, height, width, channels = x.shape
     like, item = x.dtype.type(0), x.itemsize
@@ -84,173 +124,124 @@ def tiles_to_points(x: Any, v: Any, tmp: Any, first: int, last: int, rows: int, 
     kept, step = tmp.ctypes.data, (last - first) * pixel
     for tile in range(first, last):
         image, place = divmod(tile, rows * cols)
-        h, w = (place // cols) * OUT - top, (place % cols) * OUT - left
+        h, w = (place // cols) * len(outs) - top, (place % cols) * len(outs) - left
         corner = x.ctypes.data + ((image * height + h) * width + w) * pixel
         target = v.ctypes.data + (tile - first) * pixel
-        in0, in1, in2 = 0 <= h < height, 0 <= h + 1 < height, 0 <= h + 2 < height
-        in3, in4, in5 = 0 <= h + 3 < height, 0 <= h + 4 < height, 0 <= h + 5 < height
         for c in range(0, pixel, 64):
             for s in range(TILE):
-                at = corner + s * pixel + c
                 if 0 <= w + s < width:
-                    points = _points_of_tile(
-                        load(at, like) if in0 else zero,
-                        load(at + line, like) if in1 else zero,
-                        load(at + 2 * line, like) if in2 else zero,
-                        load(at + 3 * line, like) if in3 else zero,
-                        load(at + 4 * line, like) if in4 else zero,
-                        load(at + 5 * line, like) if in5 else zero,
-                    )
-                    _put(kept + s * 64, 384, points)
+                    column = _read(corner + s * pixel + c, line, like, -h, height - h)
+                    _write_points(kept + s * 64, ROW, from_tile(column))
                 else:
-                    _put(kept + s * 64, 384, (zero, zero, zero, zero, zero, zero))
+                    _write_points(kept + s * 64, ROW, (zero, zero, zero, zero, zero, zero))
             for r in range(TILE):
-                at = kept + r * 384
-                points = _points_of_tile(
-                    load(at, like), load(at + 64, like), load(at + 128, like),
-                    load(at + 192, like), load(at + 256, like), load(at + 320, like),
-                )  # fmt: skip
-                _put(target + r * TILE * step + c, step, points)
+                row = _read(kept + r * ROW, 64, like, 0, TILE)
+                _write_points(target + r * TILE * step + c, step, from_tile(row))
 
 
 @inlined
 def outputs_to_points(
-    y: Any, m: Any, tmp: Any, first: int, last: int, begin: int, end: int, rows: int, cols: int
+    y: Any, m: Any, tmp: Any, outs: Any, first: int, last: int, begin: int, end: int, rows: int, cols: int
 ) -> None:
-    """m[point, tile, channel] = A y Aᵀ of 4×4 pixels, of the channels ``begin`` … ``end`` − 1."""
+    """m[point, tile, channel] = A y Aᵀ of the outputs of a tile, of the channels ``begin`` … ``end`` − 1."""
     _, height, width, channels = y.shape
-    like, item = y.dtype.type(0), y.itemsize
+    like, item, count = y.dtype.type(0), y.itemsize, len(outs)
     zero, pixel, line = spread(0, like), channels * item, width * channels * item
     kept, part = tmp.ctypes.data, (end - begin) * item
     step = (last - first) * part
     for tile in range(first, last):
         image, place = divmod(tile, rows * cols)
-        h, w = (place // cols) * OUT, (place % cols) * OUT
+        h, w = (place // cols) * count, (place % cols) * count
         corner = y.ctypes.data + ((image * height + h) * width + w) * pixel + begin * item
         target = m.ctypes.data + (tile - first) * part
-        in1, in2, in3 = h + 1 < height, h + 2 < height, h + 3 < height
         for c in range(0, part, 64):
-            for s in range(OUT):
-                at = corner + s * pixel + c
+            for s in range(count):
                 if w + s < width:
-                    points = _points_of_outputs(
-                        load(at, like),
-                        load(at + line, like) if in1 else zero,
-                        load(at + 2 * line, like) if in2 else zero,
-                        load(at + 3 * line, like) if in3 else zero,
-                    )
-                    _put(kept + s * 64, 256, points)
+                    column = _read(corner + s * pixel + c, line, like, 0, min(count, height - h))
+                    _write_points(kept + s * 64, ROW, evaluate(column, count))
                 else:
-                    _put(kept + s * 64, 256, (zero, zero, zero, zero, zero, zero))
+                    _write_points(kept + s * 64, ROW, (zero, zero, zero, zero, zero, zero))
             for r in range(TILE):
-                at = kept + r * 256
-                points = _points_of_outputs(
-                    load(at, like), load(at + 64, like), load(at + 128, like), load(at + 192, like)
-                )
-                _put(target + r * TILE * step + c, step, points)
+                row = _read(kept + r * ROW, 64, like, 0, count)
+                _write_points(target + r * TILE * step + c, step, evaluate(row, count))
 
 
 @inlined
 def points_to_outputs(
-    m: Any, bias: Any, y: Any, tmp: Any, first: int, last: int, begin: int, end: int, rows: int, cols: int
+    m: Any, bias: Any, y: Any, tmp: Any, outs: Any, first: int, last: int, begin: int, end: int, rows: int, cols: int
 ) -> None:
-    """y = Aᵀ m A + bias, the channels ``begin`` … ``end`` − 1 of 4×4 pixels, less where the image ends."""
+    """y = Aᵀ m A + bias, of the channels ``begin`` … ``end`` − 1; less of a tile where the image ends."""
     _, height, width, channels = y.shape
-    like, item = y.dtype.type(0), y.itemsize
+    like, item, count = y.dtype.type(0), y.itemsize, len(outs)
     pixel, line = channels * item, width * channels * item
     kept, part = tmp.ctypes.data, (end - begin) * item
     step = (last - first) * part
     for tile in range(first, last):
         image, place = divmod(tile, rows * cols)
-        h, w = (place // cols) * OUT, (place % cols) * OUT
+        h, w = (place // cols) * count, (place % cols) * count
         corner = y.ctypes.data + ((image * height + h) * width + w) * pixel + begin * item
         source = m.ctypes.data + (tile - first) * part
         for c in range(0, part, 64):
-            offset = load(bias.ctypes.data + begin * item + c, like)
+            b = load(bias.ctypes.data + begin * item + c, like)
             for s in range(TILE):
-                at = source + s * step + c
-                row = TILE * step
-                outputs = _outputs_of_points(
-                    load(at, like), load(at + row, like), load(at + 2 * row, like),
-                    load(at + 3 * row, like), load(at + 4 * row, like), load(at + 5 * row, like),
-                )  # fmt: skip
-                store(kept + s * 64, outputs[0])
-                store(kept + s * 64 + 384, outputs[1])
-                store(kept + s * 64 + 768, outputs[2])
-                store(kept + s * 64 + 1152, outputs[3])
-            for r in range(min(OUT, height - h)):
-                at, to = kept + r * 384, corner + r * line + c
-                outputs = _outputs_of_points(
-                    load(at, like), load(at + 64, like), load(at + 128, like),
-                    load(at + 192, like), load(at + 256, like), load(at + 320, like),
-                )  # fmt: skip
-                store(to, outputs[0] + offset)
-                if w + 1 < width:
-                    store(to + pixel, outputs[1] + offset)
-                if w + 2 < width:
-                    store(to + 2 * pixel, outputs[2] + offset)
-                if w + 3 < width:
-                    store(to + 3 * pixel, outputs[3] + offset)
+                column = _read(source + s * step + c, TILE * step, like, 0, TILE)
+                _write(kept + s * 64, ROW, gather_back(column, count, like), count)
+            for r in range(min(count, height - h)):
+                o = gather_back(_read(kept + r * ROW, 64, like, 0, TILE), count, like)
+                biased = (o[0] + b, o[1] + b, o[2] + b, o[3] + b, o[4] + b)
+                _write(corner + r * line + c, pixel, biased, min(count, width - w))
 
 
 # --- filters ----------------------------------------------------------------------------------------------------------
 
 
 @compiled
-def filters_to_points(w: Any, u: Any, tmp: Any, begin: int, end: int, turned: bool) -> None:
-    """u[point, a, b] = G w Gᵀ for b in ``begin`` … ``end`` − 1, w being K C 3 3.
+def filters_to_points(w: Any, u: Any, tmp: Any, taps: Any, begin: int, end: int, turned: bool) -> None:
+    """u[point, a, b] = G w Gᵀ for b in ``begin`` … ``end`` − 1, w being K C R S.
 
     a counts C and b counts K; with ``turned`` the filters are turned by 180°, a counts K and b counts C.
     """
     outs, ins = w.shape[:2]
-    like, item = w.dtype.type(0), w.itemsize
-    far, near = ins * 9 * item, 9 * item  # from filter to filter, from channel to channel
+    like, item, count = w.dtype.type(0), w.itemsize, len(taps)
+    near = count * count * item  # from channel to channel
+    far = ins * near
     (rows, down, along) = (outs, far, near) if turned else (ins, near, far)
-    kept, tap = tmp.ctypes.data, -item if turned else item
-    wide = u.shape[2] * item
+    start, tap = (near - item, -item) if turned else (0, item)
+    kept, wide = tmp.ctypes.data, u.shape[2] * item
     step = rows * wide
-    for b in range(begin, end, 64 // item):
-        for a in range(rows):
-            corner = w.ctypes.data + a * down + b * along + (8 * item if turned else 0)
-            target = u.ctypes.data + a * wide + b * item
-            for s in range(3):
-                at = corner + s * tap
-                points = _points_of_filter(
-                    gather(at, along, like), gather(at + 3 * tap, along, like), gather(at + 6 * tap, along, like)
-                )
-                _put(kept + s * 64, 192, points)
-            for r in range(TILE):
-                at = kept + r * 192
-                points = _points_of_filter(load(at, like), load(at + 64, like), load(at + 128, like))
-                _put(target + r * TILE * step, step, points)
+    for near_a in range(0, rows, BLOCK):
+        for b in range(begin, end, 64 // item):
+            for a in range(near_a, min(near_a + BLOCK, rows)):
+                corner, target = w.ctypes.data + a * down + b * along + start, u.ctypes.data + a * wide + b * item
+                for s in range(count):
+                    column = _taps(corner + s * tap, count * tap, along, like, count)
+                    _write_points(kept + s * 64, ROW, divided(evaluate(column, count)))
+                for r in range(TILE):
+                    row = _read(kept + r * ROW, 64, like, 0, count)
+                    _write_points(target + r * TILE * step, step, divided(evaluate(row, count)))
 
 
 @compiled
-def points_to_filters(u: Any, w: Any, tmp: Any, begin: int, end: int) -> None:
+def points_to_filters(u: Any, w: Any, tmp: Any, taps: Any, begin: int, end: int) -> None:
     """w = Gᵀ u G for the filters ``begin`` … ``end`` − 1, u being point C K."""
     outs, ins = w.shape[:2]
-    like, item = w.dtype.type(0), w.itemsize
-    far, kept, row = ins * 9 * item, tmp.ctypes.data, outs * item
-    step = ins * row
-    for k in range(begin, end, 64 // item):
-        for c in range(ins):
-            source = u.ctypes.data + c * row + k * item
-            target = w.ctypes.data + k * far + c * 9 * item
-            for s in range(TILE):
-                at, down = source + s * step, TILE * step
-                taps = _filter_of_points(
-                    load(at, like), load(at + down, like), load(at + 2 * down, like),
-                    load(at + 3 * down, like), load(at + 4 * down, like), load(at + 5 * down, like),
-                )  # fmt: skip
-                store(kept + s * 64, taps[0])
-                store(kept + s * 64 + 384, taps[1])
-                store(kept + s * 64 + 768, taps[2])
-            for r in range(3):
-                at = kept + r * 384
-                taps = _filter_of_points(
-                    load(at, like), load(at + 64, like), load(at + 128, like),
-                    load(at + 192, like), load(at + 256, like), load(at + 320, like),
-                )  # fmt: skip
-                scatter(target + 3 * r * item, far, taps[0])
-                scatter(target + (3 * r + 1) * item, far, taps[1])
-                scatter(target + (3 * r + 2) * item, far, taps[2])
+    like, item, count = w.dtype.type(0), w.itemsize, len(taps)
+    near, kept, row = count * count * item, tmp.ctypes.data, outs * item
+    far, step = ins * near, ins * row
+    for near_c in range(0, ins, BLOCK):
+        for k in range(begin, end, 64 // item):
+            for c in range(near_c, min(near_c + BLOCK, ins)):
+                source, target = u.ctypes.data + c * row + k * item, w.ctypes.data + k * far + c * near
+                for s in range(TILE):
+                    column = _read(source + s * step, TILE * step, like, 0, TILE)
+                    _write(kept + s * 64, ROW, gather_back(divided(column), count, like), count)
+                for r in range(count):
+                    t = gather_back(divided(_read(kept + r * ROW, 64, like, 0, TILE)), count, like)
+                    at = target + r * count * item
+                    scatter(at, far, t[0])
+                    scatter(at + item, far, t[1])
+                    scatter(at + 2 * item, far, t[2])
+                    if count > 3:
+                        scatter(at + 3 * item, far, t[3])
+                    if count > 4:
+                        scatter(at + 4 * item, far, t[4])

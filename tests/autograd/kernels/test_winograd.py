@@ -17,25 +17,30 @@ margins = st.tuples(st.integers(0, 2), st.integers(0, 2))
 
 @st.composite
 def problems(draw):
-    """Images N H W C, filters K C 3 3, a bias and padding."""
+    """Images N H W C, filters K C R R, a bias and padding."""
     dtype = draw(st.sampled_from(["float32", "float64"]))
     padding = draw(st.tuples(margins, margins))
-    n, h, w = draw(st.integers(1, 3)), draw(st.integers(3, 15)), draw(st.integers(3, 15))
+    taps = draw(st.sampled_from([3, 5]))
+    n, h, w = draw(st.integers(1, 3)), draw(st.integers(taps, 15)), draw(st.integers(taps, 15))
     c, k = (16 * draw(st.integers(1, 3)) for _ in "CK")
     rng = np.random.default_rng(draw(st.integers(0, 99)))
-    x, filters, bias = (rng.standard_normal(shape) for shape in ((n, h, w, c), (k, c, 3, 3), (k,)))
+    x, filters, bias = (rng.standard_normal(shape) for shape in ((n, h, w, c), (k, c, taps, taps), (k,)))
     scale = draw(st.sampled_from([1e-6, 1.0, 1e6]))
     return (scale * x).astype(dtype), filters.astype(dtype), bias.astype(dtype), padding
+
+
+def options(padding):
+    """Stride, padding, dilation, groups."""
+    return (1, 1), padding, (1, 1), 1
 
 
 def expected(x, w, bias, padding):
     """The same by the reference in float64, and the gradients for a cotangent g."""
     images, filters = np.moveaxis(x, -1, 1).astype(float), w.astype(float)
-    options = ((1, 1), padding, (1, 1), 1)
-    y = reference.conv(np, images, filters, *options)
+    y = reference.conv(np, images, filters, *options(padding))
     g = np.random.default_rng(1).standard_normal(y.shape).astype(x.dtype)
-    dx = reference.conv_dx(np, g.astype(float), filters, images.shape[2:], *options)
-    dw = reference.conv_dw(np, images, g.astype(float), (3, 3), *options)
+    dx = reference.conv_dx(np, g.astype(float), filters, images.shape[2:], *options(padding))
+    dw = reference.conv_dw(np, images, g.astype(float), filters.shape[2:], *options(padding))
     y = y if bias is None else y + bias.astype(float)[:, None, None]
     return np.ascontiguousarray(np.moveaxis(g, 1, -1)), np.moveaxis(y, 1, -1), np.moveaxis(dx, 1, -1), dw
 
@@ -56,9 +61,9 @@ def test_result_and_gradients_are_the_reference_s(count, problem, biased):
     before = threads.get_num_threads()
     threads.set_num_threads(count)
     try:
-        close(winograd.forward(x, w, bias, padding), y)
-        close(winograd.dx(g, w, x.shape[1:3], padding), dx)
-        close(winograd.dw(x, g, padding), dw)
+        close(winograd.forward(x, w, bias, *options(padding)), y)
+        close(winograd.dx(g, w, x.shape[1:3], *options(padding)), dx)
+        close(winograd.dw(x, g, w.shape[2:], *options(padding)), dw)
     finally:
         threads.set_num_threads(before)
 
@@ -67,7 +72,7 @@ def test_result_and_gradients_are_the_reference_s(count, problem, biased):
 @given(problem=problems())
 def test_the_same_twice(problem):
     x, w, bias, padding = problem
-    first, second = (winograd.forward(x, w, bias, padding) for _ in "12")
+    first, second = (winograd.forward(x, w, bias, *options(padding)) for _ in "12")
     assert np.array_equal(first, second)
-    first, second = (winograd.dw(x, np.ascontiguousarray(first), padding) for _ in "12")
+    first, second = (winograd.dw(x, np.ascontiguousarray(first), w.shape[2:], *options(padding)) for _ in "12")
     assert np.array_equal(first, second)

@@ -1,0 +1,154 @@
+"""Threads, work space, the compiler and what happens without it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import autograd
+from autograd import kernels
+from autograd.errors import DomainError
+from autograd.kernels.cpu import blas, memory, threads
+
+
+@pytest.fixture(params=[1, 2, 3])
+def count(request):
+    before = autograd.get_num_threads()
+    autograd.set_num_threads(request.param)
+    yield request.param
+    autograd.set_num_threads(before)
+
+
+@pytest.mark.parametrize("parts", [0, 1, 2, 7, 50])
+def test_every_part_is_done_once_whoever_does_it(count, parts):
+    done = []
+    threads.run(done.append, parts)
+    assert sorted(done) == list(range(parts))
+
+
+def test_inside_a_part_there_are_no_more_threads(count):
+    inner = []
+    threads.run(lambda part: threads.run(lambda i: inner.append((part, i, threading.get_ident())), 3), 4)
+    assert sorted(i[:2] for i in inner) == [(part, i) for part in range(4) for i in range(3)]
+    assert all(len({who for p, _, who in inner if p == part}) == 1 for part in range(4))
+
+
+def test_what_a_part_raises_is_raised_and_the_pool_lives_on(count):
+    def fail(part):
+        if part == 3:
+            raise ValueError("part 3")
+
+    with pytest.raises(ValueError, match="part 3"):
+        threads.run(fail, 8)
+    test_every_part_is_done_once_whoever_does_it(count, 5)
+
+
+def test_several_threads_may_run_work_at_once(count):
+    sums = [0] * 4
+
+    def add(which):
+        parts = []
+        threads.run(parts.append, 100)
+        sums[which] = sum(parts)
+
+    callers = [threading.Thread(target=add, args=(i,)) for i in range(4)]
+    [t.start() for t in callers]
+    [t.join() for t in callers]
+    assert sums == [4950] * 4
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 1.5, "2", True, None])
+def test_a_number_of_threads_is_at_least_one(wrong):
+    with pytest.raises(DomainError, match="set_num_threads: count is"):
+        autograd.set_num_threads(wrong)
+
+
+def test_the_blas_has_one_thread_while_parts_run_and_its_own_number_afterwards(count):
+    get = blas.get_num_threads
+    if get() is None:
+        pytest.skip("NumPy has another BLAS")
+    before, inside = get(), []
+    threads.run(lambda part: inside.append(get()), 4)
+    with blas.alone(), blas.alone():
+        inside.append(get())
+    assert inside == [1] * 5
+    assert get() == before
+
+
+@given(st.lists(st.tuples(st.integers(1, 300), st.sampled_from(["f4", "f8", "u1"])), min_size=1, max_size=8))
+def test_work_space_is_aligned_as_large_as_asked_for_and_its_thread_s_own(requests):
+    for size, dtype in requests:
+        a, b = (memory.space(name, (size, 3), dtype) for name in ("a", "b"))
+        assert a.shape == (size, 3)
+        assert a.dtype == dtype
+        assert a.ctypes.data % 64 == 0
+        a[...], b[...] = 1, 2
+        assert (a == 1).all()
+    others = []
+    helper = threading.Thread(target=lambda: others.append(memory.space("a", (300, 3), "f8")))
+    helper.start()
+    helper.join()
+    assert not np.shares_memory(others[0], memory.space("a", (300, 3), "f8"))
+
+
+def run_python(program, **environment):
+    code = textwrap.dedent(program)
+    done = subprocess.run([sys.executable, "-W", "always", "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+STEP = """
+    import numpy as np, autograd, nn
+    autograd.manual_seed(1)
+    net = nn.Sequential(nn.Conv2d(16, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(784, 4))
+    x = autograd.tensor(np.random.default_rng(1).standard_normal((8, 16, 14, 14)).astype("f"))
+    loss = nn.CrossEntropyLoss()(net(x), autograd.tensor([0, 1, 2, 3] * 2))
+    loss.backward()
+    print(round(loss.item(), 4), *[round(float(abs(p.grad.numpy()).sum()), 2) for p in net.parameters()])
+"""
+
+
+def test_without_numba_everything_runs_on_the_reference():
+    blocked = "import sys; sys.modules['numba'] = None\n" + textwrap.dedent(STEP)
+    assert run_python(blocked).stdout == run_python(STEP).stdout
+
+
+def test_a_failing_compiler_falls_back_with_one_warning():
+    pytest.importorskip("numba")
+    broken = (
+        textwrap.dedent("""
+        import numba.core.dispatcher
+        def fail(self, sig): raise RuntimeError("no compiler today")
+        numba.core.dispatcher.Dispatcher.compile = fail
+    """)
+        + textwrap.dedent(STEP) * 2
+    )
+    done = run_python(broken)
+    lines = done.stdout.splitlines()
+    assert lines[0] == lines[1] == run_python(STEP).stdout.strip()
+    told = [line for line in done.stderr.splitlines() if "RuntimeWarning" in line]
+    assert len(told) == 1
+
+
+def test_a_kernel_that_cannot_run_leaves_the_call_to_the_reference():
+    def plan(spec):
+        def run(*args):
+            raise kernels.UnavailableError("broken", "no such machine")
+
+        return run
+
+    kernels.register("exp", np.ndarray, plan, name="broken", priority=1000)
+    try:
+        for _ in range(2):
+            with pytest.warns(RuntimeWarning, match="no such machine") if _ == 0 else pytest.MonkeyPatch.context():
+                assert np.array_equal(autograd.exp(np.zeros(3)), np.ones(3))
+    finally:
+        kernels.unregister("exp", np.ndarray, "broken")

@@ -34,7 +34,6 @@ from .transforms import (
     tiles_to_points,
 )
 
-
 # --- parts of the work, each for one thread ---------------------------------------------------------------------------
 
 
@@ -157,7 +156,7 @@ def serves(case: Any) -> bool:
         return False
     out = 7 - taps
     rows, cols = ceil(p / out), ceil(q / out)
-    return n * rows * cols >= FEW_TILES and rows * cols * out * out < WASTE * p * q
+    return bool(n * rows * cols >= FEW_TILES and rows * cols * out * out < WASTE * p * q)
 
 
 def forward(

@@ -40,7 +40,7 @@ FAMILIES = ("OPENBLAS_", "MKL_", "OMP_", "KMP_", "GOMP_", "NUMBA_", "MALLOC_", "
 
 def machine(threads: int) -> dict[str, str]:
     """What the figures depend on besides the code: processor, versions, threads, variables that steer libraries."""
-    steering = {k: v for k, v in os.environ.items() if k.startswith(FAMILIES) and not k.endswith("_NUM_THREADS")}
+    steering = {k: v for k, v in os.environ.items() if k.startswith(FAMILIES) and not k.endswith(("_THREADS", "_DIR"))}
     return {
         "processor": _processor(),
         "cores": str(os.cpu_count()),
@@ -158,7 +158,8 @@ def markdown(part: Table | str) -> str:
     console = Console(file=io.StringIO(), width=400, markup=False)
     console.print(part)
     part.title, part.box = before
-    return f"## {title}\n\n{console.file.getvalue()}"  # type: ignore[attr-defined]
+    lines = [line.strip() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+    return "\n".join([f"## {title}", "", *filter(None, lines), ""])
 
 
 def times(figures: Mapping[str, float]) -> str:

@@ -76,13 +76,15 @@ def test_a_spread_is_in_order_and_of_the_values(given: list[float]) -> None:
     assert min(given) <= found["low"] <= found["median"] <= found["high"] <= max(given)
 
 
-@given(values, st.floats(1e-6, 1.0))
+@given(values, st.floats(1e-6, 0.5))
 def test_results_that_differ_are_refused(numbers: list[float], by: float) -> None:
     a = np.array(numbers)
-    sides = {"ours": {"loss": a}, "theirs": {"loss": a * (1 + by)}}
-    assert math.isclose(compare.agree(sides, tolerance=2 * by), by, rel_tol=1e-6)
+    sides = {"ours": {"loss": a}, "theirs": {"loss": a * (1 - by)}}
+    assert math.isclose(compare.apart(a, a * (1 - by)), by, rel_tol=1e-6)
+    compare.agree(sides, tolerance=1.01 * by)
     with pytest.raises(MeasurementError, match="loss differs"):
-        compare.agree(sides, tolerance=by / 2)
+        compare.agree(sides, tolerance=by / 1.01)
+    compare.agree({**sides, "theirs, otherwise": {"loss": a * (1 + by)}}, tolerance=0)  # they differ more themselves
     for other in ({"loss": a * math.nan}, {"loss": a, "more": a}):
         with pytest.raises(MeasurementError):
             compare.agree({"ours": {"loss": a}, "theirs": other}, tolerance=math.inf)

@@ -101,8 +101,9 @@ class Report:
 
     @property
     def worst(self) -> Comparison | None:
-        """The comparison with the largest difference in units of its tolerance."""
-        return max(self.comparisons, key=lambda c: float(np.max(c.badness, initial=0.0)), default=None)
+        """The comparison with the largest difference in units of its tolerance, of inputs with a gradient if any is."""
+        reached = [c for c in self.comparisons if c.input not in self.unreached] or self.comparisons
+        return max(reached, key=lambda c: float(np.max(c.badness, initial=0.0)), default=None)
 
     @cached_property
     def diagnosis(self) -> Any:
@@ -120,7 +121,8 @@ class Report:
 
     def __str__(self) -> str:
         lines = [str(f) for f in self.findings]
-        if any(f.fatal or not self.tested for f in self.findings):
+        misbehaves = any(f.fatal or not self.tested for f in self.findings)
+        if misbehaves and (self.worst is None or self.worst.ok or self.worst.input in self.unreached):
             return "\n".join(lines)
         if self.diagnosis is not None:
             lines.append(str(self.diagnosis))
@@ -318,7 +320,7 @@ def _missing(point: Point, unreached: Sequence[int], comparisons: Sequence[Compa
             f"{point.words[i]} does not influence the result → leave it out, if that is meant"
             if still
             else f"the result changes with {point.words[i]}, but no gradient flows to it → look for detach(), "
-            ".numpy(), no_grad() or a rule that is missing"
+            ".numpy(), no_grad() or a missing rule; if that is meant, bind it beforehand: lambda x: f(x, mask)"
         )
         found.append(Finding("has an input without gradient", text, fatal=not still))
     return found if comparisons else []

@@ -155,7 +155,7 @@ def _backwards(f: Function, arrays: Arrays, moving: Sequence[int], words: Sequen
         elif a is not None and b is not None and not same(a[1], b[1]):
             name = "the backward pass changes what it needs"
             what = f"the gradient of {words[i]} is another one when the same graph is swept again "
-            what += "→ let rules leave g and saved arrays as they are"
+            what += "→ let rules leave g and saved arrays as they are, and draw no random numbers"
         else:
             continue
         found.append(Finding(name, what))

@@ -46,6 +46,7 @@ class Point:
         count: int = 1,
     ) -> None:
         self.f, self.rng, self.order, self.count = f, rng, order, count
+        self.dtype = ""  # the narrow type that is held against float64, if one is
         self.start = dict(rng.bit_generator.state)  # to draw the same again
         self.inputs = [place(x) for x in inputs]
         self.words = called(f, len(inputs))  # what messages call the inputs

@@ -66,6 +66,7 @@ def check_precision(
     point = Point(f, inputs, np.random.default_rng(0 if rng is None else rng))
     if not point.moving:
         raise DTypeError("check_precision: no input is a floating array → give one")
+    point.dtype = np.dtype(dtype).name
     for i in point.moving:  # both types begin with the same numbers
         point.inputs[i] = point.inputs[i].astype(dtype).astype(np.float64)
     point.begin()

@@ -9,7 +9,7 @@ from operator import itemgetter
 from typing import Any
 
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as hst
 from hypothesis.strategies import SearchStrategy
 
@@ -19,6 +19,7 @@ from ..errors import AutogradError
 from .checks import assert_gradients
 from .diagnosis.reproduce import literal
 from .drawn import LAYOUTS
+from .precision import check_precision
 from .profiles import examples
 from .strategies import SYMMETRIC, together
 
@@ -62,7 +63,7 @@ def gradient_property(
 
     def decorate(function: Callable[..., Any]) -> Callable[..., None]:
         _hold_against(function, arguments)
-        largest: dict[str, tuple[int, str]] = {}  # of the failures so far, what they look like; by fixed arguments
+        largest: dict[str, tuple[int, str, str]] = {}  # of the failures so far, what they look like; by fixed arguments
 
         @functools.wraps(function)
         def test(*args: Any, **given: Any) -> None:
@@ -72,15 +73,15 @@ def gradient_property(
             try:
                 call.hold_layouts()
                 assert_gradients(call, *call.points, order=order, directions=directions)
-            except AssertionError as error:
-                size, words = call.looks(error)
-                largest[repr(given)] = seen = max(largest.get(repr(given), (0, "")), (size, words))
-                if seen[1] and seen[0] > size:  # the fewer elements, the more mistakes look alike
-                    error.add_note(seen[1])
-                call.sign(error)
-                raise
+                call.hold_precision()
             except Exception as error:
-                call.sign(error)
+                if isinstance(error, AssertionError):
+                    here = call.looks(error)
+                    _, words, shapes = largest[repr(given)] = max(largest.get(repr(given), here), here)
+                    if words != here[1]:  # the fewer elements, the more mistakes look alike
+                        error.add_note(f"before shrinking, with {shapes}, it {words}")
+                if "reproduce: " not in str(error):
+                    error.add_note(f"reproduce: {call.reproduce()}")
                 raise
 
         test.function = function  # type: ignore[attr-defined]
@@ -92,9 +93,13 @@ def gradient_property(
 
 
 def _settings(nightly: int | None) -> settings:
-    """The profile's, but a fixture may serve all examples; more examples in a night if the test asks for them."""
-    shared = [*settings().suppress_health_check, HealthCheck.function_scoped_fixture]
-    return settings(max_examples=examples(nightly or 0), suppress_health_check=shared)
+    """The profile's, but nothing is timed, fixtures serve all examples, and no lines of this library explain a failure.
+
+    More examples in a night if the test asks for them.
+    """
+    quiet = [*settings().suppress_health_check, HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    phases = [p for p in settings().phases if p is not Phase.explain]
+    return settings(max_examples=examples(nightly or 0), suppress_health_check=quiet, phases=phases, deadline=None)
 
 
 def _hold_against(function: Any, arguments: Mapping[str, Any]) -> None:
@@ -138,12 +143,11 @@ class _Call:
         rest = {n: x for n, x in self.drawn.items() if n not in self.owner}
         return self.function(*self.args, **self.fixed, **rest, **{n: moved[o] for n, o in self.owner.items()})
 
-    def looks(self, error: AssertionError) -> tuple[int, str]:
-        """How large the inputs are, and what the mistake looks like there."""
+    def looks(self, error: AssertionError) -> tuple[int, str, str]:
+        """How large the inputs are, what the mistake looks like there, and their shapes."""
         words = [t.replace(":", "", 1) for t in str(error).splitlines() if t.startswith("looks like: ")]
         shapes = ", ".join(f"{n} {x.shape}" for n, x in zip(self.names, self.points))
-        said = f"before shrinking, with {shapes}, it {words[0]}" if words else ""
-        return sum(x.size for x in self.points), said
+        return sum(x.size for x in self.points) if words else 0, "".join(words), shapes
 
     def reproduce(self) -> str:
         """The line of a program that draws these arguments again; ``x=(x := …), y=x`` is one tensor twice."""
@@ -153,10 +157,12 @@ class _Call:
         line = ", ".join(f"{n}={x}" for n, x in written.items())
         return f"@example({line}) above {self.function.__name__}"
 
-    def sign(self, error: Exception) -> None:
-        """Note the line with the error, unless a diagnosis has done so."""
-        if "reproduce: " not in str(error):
-            error.add_note(f"reproduce: {self.reproduce()}")
+    def hold_precision(self) -> None:
+        """Hold values and gradients in a narrow type that was drawn against those in float64."""
+        for dtype in sorted({x.dtype.name for x in self.points} - {"float64"}):
+            report = check_precision(self, *self.points, dtype=dtype)
+            if not report.ok:
+                raise AssertionError(str(report))
 
     def hold_layouts(self) -> None:
         """Hold result and gradients against those of plain copies, if an array does not lie as usual."""

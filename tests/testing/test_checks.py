@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import autograd
 from autograd import Tensor, elementwise, primitive
-from autograd.errors import DTypeError
+from autograd.errors import DomainError, DTypeError
 from autograd.testing import assert_gradients, check_gradients
 from autograd.testing.checks import SMALL, check_rows
 from autograd.testing.precision import check_precision
@@ -140,6 +140,12 @@ def test_nan_at_a_kink_is_wrong() -> None:
 def test_no_floating_input_is_refused() -> None:
     with pytest.raises(DTypeError, match=r"no input is a floating array, but int64 of shape \(2,\) → give one"):
         check_gradients(autograd.tanh, np.array([1, 2]))
+
+
+@pytest.mark.parametrize("given", [{"order": 0}, {"order": 1.5}, {"directions": 0}])
+def test_senseless_counts_are_refused(given: Any) -> None:
+    with pytest.raises(DomainError, match=r"check_gradients: (order|directions)=.* → give a whole number from 1 up"):
+        check_gradients(autograd.tanh, np.ones(2), **given)
 
 
 def test_the_call_draws_the_same_again() -> None:

@@ -94,10 +94,26 @@ def test_misconduct_is_named(name: str) -> None:
     assert verdict in str(caught.value)
 
 
+def test_a_wrong_gradient_is_told_beside_an_input_without_one() -> None:
+    weighted = primitive(
+        "weighted_example", "x: N, t: N -> N", forward="multiply", vjp={"x": lambda g, t: 2 * g * t}
+    )  # fmt: skip
+    report = check_gradients(weighted, X, Y)
+    assert report.verdict == "has an input without gradient" and "bind it beforehand" in str(report)
+    assert "wrong gradient of input 0 (x)" in str(report) and "2 times what it should be" in str(report)
+
+
+def test_a_rule_that_cannot_be_differentiated_is_named() -> None:
+    rule = primitive("raw_example", "x", forward="sin", vjp={"x": lambda g, x: g * np.cos(x.view(np.ndarray))})
+    assert_gradients(rule, X)
+    report = check_gradients(rule, X, order=2)
+    assert report.verdict == "raises when differentiated again" and "autograd's operations" in str(report)
+
+
 @pytest.mark.parametrize("f", [lambda x: x > 0, lambda x: autograd.argsort(x)], ids=["bool", "integers"])
 def test_whole_numbers_are_nothing_to_test(f: Any) -> None:
     report = check_gradients(f, X)
-    assert report.ok and not report.tested and report.findings[0].name == "returns no floating numbers"
+    assert report.ok and not report.tested and report.verdict == "returns no floating numbers"
     with pytest.raises(AssertionError, match="returns no floating numbers"):
         assert_gradients(f, X)
 

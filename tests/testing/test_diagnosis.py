@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import autograd
 from autograd import primitive
-from autograd.testing import assert_gradients, check_gradients
+from autograd.testing import assert_gradients, check_gradients, check_precision
 from autograd.testing.diagnosis.hypotheses import Evidence, looks_like
 
 MATMUL = "x: M K, y: K N -> M N"
@@ -134,6 +134,53 @@ def test_the_printed_call_finds_the_same(seed: int) -> None:
     call = str(first).rpartition("reproduce: ")[2]
     again = eval(call, {"check_gradients": check_gradients, "np": np, "d_again_example": sine})
     assert str(again) == str(first)
+
+
+def test_a_large_input_is_kept_in_a_file() -> None:
+    f = along("d_file", "x: N -> N", np.sin, lambda g, x: 3 * g * np.cos(x))
+    x = np.random.default_rng(0).standard_normal(40)
+    for check in (check_gradients, check_precision):
+        report = check(f if check is check_gradients else coarse, x)
+        again = eval(report.diagnosis.reproduce, {**globals(), "np": np, "d_file_example": f})
+        assert not report.ok and str(again) == str(report)
+
+
+def coarse(x: Any) -> Any:
+    return autograd.exp(x) if x.dtype == np.float64 else autograd.exp(x).astype("float16").astype(x.dtype)
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_one_wrong_element_of_a_thousand_is_found(order: int) -> None:
+    spoilt = np.ones(1000)
+    spoilt[617] = 1.01
+
+    def rule(g: Any, x: Any) -> Any:
+        return g * autograd.cos(x) * (spoilt if order == 1 or not isinstance(x, np.ndarray) else 1.0)
+
+    x = np.random.default_rng(0).uniform(-1, 1, 1000)
+    found = check_gradients(along(f"d_thousand_{order}", "x: N -> N", np.sin, rule), x, order=order).diagnosis
+    assert found.at == (617,) and found.order == order and found.result == ((617,) if order == 1 else None)
+
+
+def scale_by(factor: float) -> Any:
+    return lambda g: factor * g
+
+
+def test_of_one_number_no_factor_is_claimed() -> None:
+    for name, factor, words in (
+        ("odd", 0.546302, ""),
+        ("half", 0.5, "a constant factor, as far as one number can tell: the gradient is 0.5"),
+    ):
+        f = along(f"d_{name}", "x: N -> N", np.copy, scale_by(factor))
+        assert check_gradients(f, np.array([0.4])).diagnosis.looks_like[: len(words) or 1] == words
+        assert "constant factor: " in check_gradients(f, np.array([0.4, 1.0])).diagnosis.looks_like
+
+
+def test_a_narrow_cast_is_no_wrong_gradient() -> None:
+    for dtype in ("float32", "float16"):
+        report = check_gradients(lambda x, d=dtype: autograd.tanh(x.astype(d)).astype("float64"), np.linspace(-1, 1, 7))
+        assert report.ok and report.verdict in ("agree", "lost precision"), str(report)
+    assert "with only 3 digits" in str(report)
 
 
 def test_lost_precision() -> None:

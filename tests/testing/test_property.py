@@ -202,14 +202,31 @@ def test_a_wrong_rule_is_found_shrunk_and_its_call_written_out():
 
 
 def test_what_a_mistake_looks_like_is_told_before_it_is_shrunk():
-    def drops_a_term(x, w):
-        return autograd.tanh(x) @ w * (1 + (x.detach() * x).sum())
+    def only_factor(xp, x):  # the rule of x / |x| that forgets the projection
+        return 1 / xp.sqrt((x * x).sum(axis=1, keepdims=True))
 
-    text = failure(drops_a_term, x=st.tensors("N D"), w=st.tensors("D K"))
-    told = re.search(r"before shrinking, with x (.*), w (.*), it looks like a dropped term", text)
+    unit = primitive(
+        "unit_example", "x: N D -> N D", forward=lambda xp, x: x * only_factor(xp, x),
+        vjp={"x": lambda g, x: g * only_factor(autograd, x)},
+    )  # fmt: skip
+
+    def wrong(x, w):
+        return unit(x) @ w
+
+    text = failure(wrong, x=st.tensors("N D", domain=(0.5, 2)), w=st.tensors("D K"))
+    told = re.search(r"before shrinking, with x (.*), w (.*), it looks like a", text)
     assert told, text
     (n, d), (same, k) = (eval(shape) for shape in told.groups())
-    assert d == same and n * d + d * k > 2
+    assert d == same and n * d + d * k > 2 and "stale" not in text
+
+
+def test_what_is_drawn_narrow_is_held_against_float64():
+    def coarse(x):
+        return autograd.exp(x) if x.dtype == np.float64 else autograd.exp(x).astype("float16").astype(x.dtype)
+
+    settings(database=None)(gradient_property(x=st.tensors("N"))(coarse))()
+    text = failure(coarse, x=st.tensors("N", dtype="float32"))
+    assert "lost precision in float32: the " in text and "@example(" in text
 
 
 def test_an_order_that_is_not_asked_for_is_not_tested():

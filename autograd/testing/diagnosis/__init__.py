@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ..checks import Comparison, Report
 
 LARGE = 400  # elements of inputs and of results up to which whole Jacobians are looked at
+CUT = "a dropped term: the gradient is right when nothing is cut off by detach()"
 DIGITS = 1e-5  # a gradient that is off by less than this share is right, but has lost digits
 
 
@@ -55,6 +56,10 @@ class Diagnosis:
         order = "" if self.order == 1 else f" of order {self.order}"
         found = f"analytic {self.analytic + 0.0:.6g}, numeric {self.numeric + 0.0:.6g} ± {self.error:.1e}"
         preposition = "of" if self.verdict == "wrong gradient" else "at"
+        if self.point.dtype:
+            what = f"the {'gradient' if self.order else 'value'}, along a random direction"
+            found = f"{self.analytic:.6g}, in float64 {self.numeric:.6g} ± {self.error:.1e}"
+            return f"{self.verdict} in {self.point.dtype}: {what}: {found}\n{self.note}\nreproduce: {self.reproduce}"
         what = "all inputs" if self.input == ALL else self.point.words[self.input]
         lines = [f"{self.verdict}{order} {preposition} {what}{where}{which}: {found}"]
         lines += [f"looks like: {self.looks_like}"] * bool(self.looks_like) + [self.note] * bool(self.note)
@@ -81,8 +86,11 @@ def diagnose(report: Report) -> Diagnosis | None:
     k = int(np.argmax(worst.badness))
     analytic, numeric, error = (float(np.ravel(a)[k]) for a in _numbers(worst))
     at, result = places.of(point, worst, k)
-    size = max(float(np.max(worst.size, initial=0.0)), abs(numeric) if np.isfinite(numeric) else 0.0)
     narrow = worst.oracle == "float64"  # a narrow type against a wide one
+    number, size = worst.input, float(np.max(worst.size, initial=0.0))
+    if at is None and not narrow and (found := places.search(point, worst)):
+        number, at, result, analytic, numeric, error, size = found
+    size = max(size, abs(numeric) if np.isfinite(numeric) else 0.0)
     shape, note = "", ""
     if lost := narrow or abs(analytic - numeric) <= DIGITS * size:
         digits = -np.log10(max(abs(analytic - numeric) / size, EPS))
@@ -90,9 +98,7 @@ def diagnose(report: Report) -> Diagnosis | None:
         note = f"it is right to {max(digits, 0):.0f} digits only → look for {cause}, or differences of large terms"
     else:
         shape = _shape_of_the_bug(point, worst)
-    verdict, number = "lost precision" if lost else "wrong gradient", worst.input
-    if at is None and not lost and (found := places.search(point, worst)):
-        number, at, result, analytic, numeric, error = found
+    verdict = "lost precision" if lost else "wrong gradient"
     return Diagnosis(verdict, number, worst.order, at, result, analytic, numeric, error, shape, note, point)
 
 
@@ -138,7 +144,10 @@ def _short(x: Any) -> str:
 def _shape_of_the_bug(point: Point, worst: Comparison) -> str:
     """What the wrong gradient looks like: from whole Jacobians if they are small, or else along random directions."""
     if point.size > LARGE or (worst.order == 1 and point.rows > LARGE):
-        return looks_like(places.along_directions(point, worst), OF_ANY_SHAPE)
+        evidence = places.along_directions(point, worst)
+        if evidence.equal(repairs.uncut(lambda: places.along_directions(point, worst).wrong), evidence.right):
+            return CUT
+        return looks_like(evidence, OF_ANY_SHAPE)
     shapes, order = point.shapes if worst.order == 1 else [()], worst.order - 1
     if order:
         point.turn(worst.order)
@@ -157,9 +166,8 @@ def _shape_of_the_bug(point: Point, worst: Comparison) -> str:
 
     sizes = {i: point.inputs[i].shape for i in point.moving}
     evidence = Evidence(worst.input, by_input(analytic()), by_input(right), by_input(error), sizes, shapes)
-    healed = by_input(repairs.uncut(analytic))[worst.input]
-    if evidence.equal(healed, evidence.right):
-        return "a dropped term: the gradient is right when nothing is cut off by detach()"
+    if evidence.equal(repairs.uncut(lambda: by_input(analytic())[worst.input]), evidence.right):
+        return CUT
     if worst.order == 1 and (stale := repairs.overwritten(point)):
         return stale
     named = looks_like(evidence)

@@ -160,7 +160,7 @@ def _mirrored(e: Evidence) -> Iterator[Candidate]:
 
 def _shifted(e: Evidence) -> Iterator[Candidate]:
     for axis, (name, size) in enumerate(e.axes):
-        for by in (1, -1) if size > 1 else ():
+        for by in (1, -1) if size > 2 else ():  # two elements shifted are two mirrored
             rolled = np.roll(e.whole, by, axis)
             cut = rolled.copy()
             cut[(slice(None),) * axis + (0 if by > 0 else -1,)] = 0
@@ -269,7 +269,7 @@ def _formula(e: Evidence) -> Iterator[Candidate]:
 
 
 HYPOTHESES: tuple[Hypothesis, ...] = (
-    _not_a_number, _zero, _sign, _swapped, _transposed, _mirrored, _factor, _shifted, _own_only, _unsummed,
+    _not_a_number, _zero, _sign, _swapped, _transposed, _shifted, _mirrored, _factor, _own_only, _unsummed,
     _missing_mask, _dropped_gradient, _dropped_block, _factor_along, _lost_elements, _low_rank, _formula,
 )  # fmt: skip
 OF_ANY_SHAPE = (_not_a_number, _zero, _sign, _factor)  # what numbers along random directions can tell

@@ -61,8 +61,12 @@ class Along:
         return oracles.directional_derivative(moved, np.zeros(()), np.ones(()))
 
 
-def search(point: Point, worst: Comparison) -> tuple[int, Place, Place | None, float, float, float] | None:
-    """Return an element whose derivative is wrong, its result's element and both values, by halving a direction."""
+def search(point: Point, worst: Comparison) -> tuple[int, Place, Place | None, float, float, float, float] | None:
+    """Find an element whose derivative is wrong, by halving a direction.
+
+    Return the number of the input, its element and the result's, the values by both ways, the error, and the size of
+    derivatives there.
+    """
     along, rng = Along(point, worst.order), np.random.default_rng(0)
     dx, v = along.analytic(), rng.standard_normal(point.size)
     names = np.concatenate([np.full(point.inputs[i].size, i) for i in point.moving])
@@ -79,15 +83,16 @@ def search(point: Point, worst: Comparison) -> tuple[int, Place, Place | None, f
         return None
     number = int(names[here[0]])
     at = _element(int(here[0] - np.flatnonzero(names == number)[0]), point.inputs[number].shape)
+    size = float(np.max(np.abs(dx), where=np.isfinite(dx), initial=0.0))
     if worst.order > 1:
-        return number, at, None, float(dx[here[0]]), float(numeric), float(error)
+        return number, at, None, float(dx[here[0]]), float(numeric), float(error), size
     numbers, errors = oracles.directional_derivative(point.values, point.z, unit)
     rows = np.arange(point.rows)
     while len(rows) > 1:
         halves = np.array_split(rows, 2)
         rows = halves[int(np.argmax([_row_badness(point, h, here[0], numbers, errors, rng) for h in halves]))]
     found = _row(point, rows, here[0], np.ones(1))
-    return number, at, of_row(point, int(rows[0])), found, float(numbers[rows[0]]), float(errors[rows[0]])
+    return number, at, of_row(point, int(rows[0])), found, float(numbers[rows[0]]), float(errors[rows[0]]), size
 
 
 def _badness(along: Along, dx: np.ndarray, v: np.ndarray) -> float:

@@ -19,10 +19,11 @@ def call(point: Point) -> str:
     if own := getattr(point.f, "reproduce", None):
         return str(own())
     given = [expression(point.f), *map(literal, point.inputs)]
+    given += [f"dtype={point.dtype!r}"] * bool(point.dtype)
     given += [f"order={point.order}"] * (point.order != 1) + [f"directions={point.count}"] * (point.count != 1)
     if (seed := _seed(point)) != 0:
         given.append(f"rng=np.random.default_rng({seed})")
-    return f"check_gradients({', '.join(given)})"
+    return f"{'check_precision' if point.dtype else 'check_gradients'}({', '.join(given)})"
 
 
 def expression(f: Any) -> str:

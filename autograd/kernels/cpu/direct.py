@@ -12,40 +12,31 @@ from functools import lru_cache
 from math import ceil, prod
 from typing import Any, NamedTuple
 
+import numba
 import numpy as np
 
 from ..reference.windows import Ints, Pairs, counts
 from . import threads
-from .compile import compiled
+from .compile import OPTIONS, compiled
 from .memory import space
-from .tiles import columns_of, contract, lanes_of
+from .tiles import TILE, columns_of, contract, lanes_of
 
+BLOCK = TILE.vectors * TILE.bytes  # bytes of a tile's columns
 CHUNK = 1 << 19  # bytes of images worked on at a time: half of the L2 cache
+SEVERAL = 1 << 17  # filters' numbers that are worth several threads
 ALONE = 1 << 21  # multiply-adds that one thread does sooner than several
 
 
-class Tap(NamedTuple):
-    """A place of the filters: its number, and its row and column from the first pixel of the window."""
+class Filters(NamedTuple):
+    """Filters as a matrix for every group and place: over its terms is summed, each column becomes a channel."""
 
-    number: int
-    row: int
+    flat: np.ndarray
+    groups: int
+    places: int
+    terms: int
+    columns: int
+    term: int  # the distance from term to term
     column: int
-
-
-class Phase(NamedTuple):
-    """Every so many-th pixel of the result: the first of them, and the places of the filters that they meet."""
-
-    row: int
-    column: int
-    taps: tuple[Tap, ...]
-
-
-class Area(NamedTuple):
-    """Rows of images in memory, with padding: where the first begins, and the bytes from row to row, image to image."""
-
-    address: int
-    row: int
-    image: int
 
 
 # --- the family -------------------------------------------------------------------------------------------------------
@@ -62,9 +53,9 @@ def forward(
     """Return the convolution N P Q K of x, N H W C, with filters K C/groups R S, plus the bias."""
     (k, c), places = w.shape[:2], w.shape[2:]
     out = np.empty((len(x), *counts(x.shape[1:3], places, stride, padding, dilation), k), x.dtype)
-    packed = _packed(w, groups, c, k // groups, prod(places), w[0].size)
+    filters = Filters(w.reshape(-1), groups, prod(places), c, k // groups, prod(places), w[0].size)
     joined = places[1] if dilation[1] == groups == 1 else 1
-    _slide(x, packed, bias, out, _windows(places, padding, dilation), stride, (1, 1), joined)
+    _slide(x, filters, bias, out, _windows(places, padding, dilation), stride, (1, 1), joined)
     return out
 
 
@@ -74,8 +65,8 @@ def dx(
     """Return the gradient of x, N H W C, from that of the result, y."""
     k, c = w.shape[:2]
     x = np.empty((len(y), *size, c * groups), y.dtype)
-    packed = _packed(w, groups, k // groups, c, w[0].size, prod(w.shape[2:]))
-    _slide(y, packed, None, x, _phases(w.shape[2:], stride, padding, dilation), (1, 1), stride, 1)
+    filters = Filters(w.reshape(-1), groups, prod(w.shape[2:]), k // groups, c, w[0].size, prod(w.shape[2:]))
+    _slide(y, filters, None, x, _phases(w.shape[2:], stride, padding, dilation), (1, 1), stride, 1)
     return x
 
 
@@ -83,149 +74,252 @@ def dw(
     x: np.ndarray, y: np.ndarray, width: Ints, stride: Ints, padding: Pairs, dilation: Ints, groups: int
 ) -> np.ndarray:
     """Return the gradient of the filters, K C/groups R S, from that of the result, y."""
-    (n, p, q, k), size = y.shape, x.itemsize
-    c, filters = x.shape[3] // groups, k // groups
-    joined = width[1] if dilation[1] == groups == 1 else 1
-    (phase,) = _windows(width, padding, dilation)
+    (n, p, q, k), c = y.shape, x.shape[3] // groups
+    filters, lanes = k // groups, lanes_of(x.dtype)
     count = _threads(y.size * c * prod(width))
-    chunks = _chunks(n, p, x[0, 0].nbytes * stride[0] + y[0, 0].nbytes, count)
-    by_columns = filters >= count * columns_of(x.dtype)
-    parts = 1 if by_columns else min(count, len(chunks))
-    sums = np.empty((parts, groups, prod(width) * c, filters), x.dtype)
-    nothing = np.zeros(k + columns_of(x.dtype), x.dtype)
+    taps, phases, corner = _windows(width, padding, dilation)
+    numbers = (*stride, 1, 1, *corner, width[1] if dilation[1] == groups == 1 else 1)
+    row_bytes = x[0, 0].nbytes * stride[0] + y[0, 0].nbytes
+    chunks, *sizes = _chunks(n, p, row_bytes, count, numbers, q, len(taps))
+    by_filters = filters >= count * columns_of(x.dtype)  # every thread some filters, or some of the pixels
+    sums = np.empty((1 if by_filters else min(count, len(chunks)), groups, prod(width) * c, filters), x.dtype)
+    cut = columns_of(x.dtype)
+    blocks = ceil(filters / cut)
 
-    def add(own: slice, start: int, stop: int, into: np.ndarray) -> None:
-        for chunk in chunks[own]:
-            images, rows = chunk
-            area = _area(x, images, rows, phase.taps, stride, q)
-            given = _readable(y, images, rows, filters)
-            runs = _grid(
-                images.stop - images.start, rows.stop - rows.start,
-                area.image, stride[0] * area.row, given[0].nbytes, given[0, 0].nbytes,
-            )  # fmt: skip
-            places = _taps_table(
-                phase.taps[::joined], area.row, x.shape[3] * size, c * filters * size, *_corner(phase.taps)
-            )
-            for group in range(groups):
-                contract(
-                    nothing, area.address + group * c * size,
-                    given.ctypes.data + (group * filters + start) * size,
-                    into[group].ctypes.data + start * size, nothing.ctypes.data,
-                    places, joined * c, size, filters * size, runs, q, stride[1] * x.shape[3] * size, k * size,
-                    columns_of(x.dtype) * size, stop - start, chunk is not chunks[own][0],
-                )  # fmt: skip
+    def task(part: int) -> None:
+        readable = space("readable", (sizes[1] * q * k + lanes if filters % lanes else 0,), x.dtype)
+        if by_filters:
+            limits = (0, len(chunks), part * blocks // count * cut, min(filters, (part + 1) * blocks // count * cut))
+        else:
+            limits = (part * len(chunks) // len(sums), (part + 1) * len(chunks) // len(sums), 0, filters)
+        own = sums[0 if by_filters else part]
+        _weigh(x, y, own, readable, *_room(x, *sizes), taps, chunks, np.array(limits + numbers))
 
-    if by_columns:
-        cuts = [i * filters // count for i in range(count + 1)]
-        _run(lambda i: add(slice(None), cuts[i], cuts[i + 1], sums[0]), count, count)
-    else:
-        cuts = [i * len(chunks) // parts for i in range(parts + 1)]
-        _run(lambda i: add(slice(cuts[i], cuts[i + 1]), 0, filters, sums[i]), parts, count)
+    _run(task, count if by_filters else len(sums), count)
     return _filters(sums, k, c, width, count)
 
 
 # --- which pixels meet ------------------------------------------------------------------------------------------------
 
+Meetings = tuple[np.ndarray, np.ndarray, Ints]  # taps (number, row, column), phases (row, column, taps from … to), corner
+
 
 @lru_cache(maxsize=1024)
-def _windows(width: Ints, padding: Pairs, dilation: Ints) -> tuple[Phase]:
-    """The places of the filters, as pixels from the first of the window, which may lie in the padding."""
+def _windows(width: Ints, padding: Pairs, dilation: Ints) -> Meetings:
+    """The places of the filters and the pixels that they meet, counted from the first pixel's own."""
     (top, _), (left, _) = padding
-    places = np.ndindex(*width)
-    taps = (Tap(i, r * dilation[0] - top, s * dilation[1] - left) for i, (r, s) in enumerate(places))
-    return (Phase(0, 0, tuple(taps)),)
+    taps = [(i, r * dilation[0] - top, s * dilation[1] - left) for i, (r, s) in enumerate(np.ndindex(*width))]
+    return _meetings(taps, [(0, 0, 0, len(taps))])
 
 
 @lru_cache(maxsize=1024)
-def _phases(width: Ints, stride: Ints, padding: Pairs, dilation: Ints) -> tuple[Phase, ...]:
+def _phases(width: Ints, stride: Ints, padding: Pairs, dilation: Ints) -> Meetings:
     """For every remainder of a pixel by the stride, the places through which it takes part, and in which windows."""
+    taps: list[Ints] = []
     phases = []
     for i, j in np.ndindex(*stride):
-        taps = []
+        first = len(taps)
         for number, (r, s) in enumerate(np.ndindex(*width)):
             row, row_left = divmod(i + padding[0][0] - r * dilation[0], stride[0])
             column, column_left = divmod(j + padding[1][0] - s * dilation[1], stride[1])
             if not row_left and not column_left:
-                taps.append(Tap(number, row, column))
-        phases.append(Phase(i, j, tuple(taps)))
-    return tuple(phases)
+                taps.append((number, row, column))
+        phases.append((i, j, first, len(taps)))
+    return _meetings(taps, phases)
+
+
+def _meetings(taps: list[Ints], phases: list[Ints]) -> Meetings:
+    rows, columns = ([tap[axis] for tap in taps] for axis in (1, 2))
+    return np.array(taps), np.array(phases), (min(rows), max(rows), min(columns), max(columns))
 
 
 def _slide(
-    source: np.ndarray, packed: np.ndarray, bias: np.ndarray | None, out: np.ndarray, phases: tuple[Phase, ...],
+    source: np.ndarray, filters: Filters, bias: np.ndarray | None, out: np.ndarray, meetings: Meetings,
     step: Ints, out_step: Ints, joined: int,
 ) -> None:  # fmt: skip
-    """Fill ``out`` with products of the windows of ``source``; its pixels advance by ``step`` while out's by another."""
-    (n, height, wide, k), size = out.shape, out.itemsize
-    groups, _, places, terms, block = packed.shape
-    columns, pixel = k // groups, source.shape[3] * size
-    taps = tuple(tap for phase in phases for tap in phase.taps)
-    added = np.zeros(k + block, out.dtype)
+    """Fill ``out`` with products of windows of ``source``, whose pixels advance by ``step`` as out's by ``out_step``."""
+    taps, phases, corner = meetings
+    if len(taps) == 1 and step == out_step == (1, 1) and source.shape[:3] == out.shape[:3] and not any(corner):
+        wide = _rows(prod(out.shape[:3]))  # every pixel by itself: in which rows does not matter
+        source, out = (x.reshape(1, -1, wide, x.shape[3]) for x in (source, out))
+    (n, height, wide, k), dtype = out.shape, out.dtype
+    block = columns_of(dtype)
+    blocks = ceil(filters.columns / block)
+    added = np.zeros(k + block, dtype)
     if bias is not None:
         added[:k] = bias
-    tall = ceil(height / out_step[0])
+    packed = space("packed", (filters.groups, blocks, filters.places, filters.terms, block), dtype)
     count = _threads(n * height * wide * packed.size // prod(out_step))
-    chunks = _chunks(n, tall, source[0, 0].nbytes * step[0] + out[0, 0].nbytes * out_step[0], count)
+    by_blocks = blocks >= count > 1 and packed.nbytes > source.nbytes  # every thread some filters, or some pixels
+    tall, row_bytes = ceil(height / out_step[0]), source[0, 0].nbytes * step[0] + out[0, 0].nbytes * out_step[0]
+    numbers = (*step, *out_step, *corner, joined)
+    if by_blocks:
+        chunks, *sizes = _chunks(n, tall, 0, 1, numbers, ceil(wide / out_step[1]), len(taps))
+        parts = count
+    else:
+        chunks, *sizes = _chunks(n, tall, row_bytes, count, numbers, ceil(wide / out_step[1]), len(taps))
+        parts = min(len(chunks), count)
+        _run(lambda part: _pack(*filters, packed, part, count), count, count if packed.size > SEVERAL else 1)
 
     def task(part: int) -> None:
-        images, rows = chunks[part]
-        area = _area(source, images, rows, taps, step, ceil(wide / out_step[1]))
-        for row, column, own in phases:
-            across = ceil((wide - column) / out_step[1])
-            down = min(rows.stop, ceil((height - row) / out_step[0])) - rows.start
-            if across < 1 or down < 1:
-                continue
-            begin = out[images.start, rows.start * out_step[0] + row, column:].ctypes.data
-            grid = _grid(
-                images.stop - images.start, down, area.image, step[0] * area.row, out[0].nbytes,
-                out_step[0] * out[0, 0].nbytes,
-            )  # fmt: skip
-            runs = _taps_table(own[::joined], area.row, pixel, terms * block * size, *_corner(taps))
-            for group in range(groups):
+        if by_blocks:
+            _pack(*filters, packed, part, count)
+            limits = (0, len(chunks), part * blocks // count, (part + 1) * blocks // count)
+        else:
+            limits = (part * len(chunks) // parts, (part + 1) * len(chunks) // parts, 0, blocks)
+        _fill(source, packed, added, out, *_room(source, *sizes), taps, phases, chunks, np.array(limits + numbers))
+
+    _run(task, parts, count)
+
+
+@lru_cache(maxsize=1024)
+def _rows(pixels: int) -> int:
+    """How many pixels to put in a row: as many full tiles as there are."""
+    return max((wide for wide in range(1, min(pixels, 8 * TILE.rows) + 1) if pixels % wide == 0), key=_fullness)
+
+
+def _fullness(wide: int) -> float:
+    return min(wide / (ceil(wide / TILE.rows) * TILE.rows), 0.9)
+
+
+@numba.njit(**OPTIONS)
+def _at(x: Any) -> Any:
+    """The address, as a signed number: Numba would turn a sum of both kinds into a float."""
+    return np.int64(x.ctypes.data)
+
+
+@compiled
+def _fill(
+    x: Any, packed: Any, added: Any, out: Any, work: Any, grid: Any, runs: Any, taps: Any, phases: Any, chunks: Any,
+    numbers: Any,
+) -> None:  # fmt: skip
+    """Some chunks of ``_slide``."""
+    begin, end, first_block, last_block, step, across_step, out_step, out_across, top, bottom, left, right, joined = numbers
+    _, height, wide, k = out.shape
+    groups, _, places, terms, block = packed.shape
+    size, c, columns = x.itemsize, x.shape[3], k // groups
+    start, stop, panel = first_block * block, min(last_block * block, columns), places * terms * block * x.itemsize
+    for chunk in chunks[begin:end]:
+        first, last = chunk[2] * step + top, (chunk[3] - 1) * step + bottom
+        end_column = ((wide - 1) // out_across) * across_step + right
+        address, pitch, image = _area(x, work, chunk, first, last, left, end_column)
+        for phase in phases:
+            across = (wide - phase[1] + out_across - 1) // out_across
+            down = min(chunk[3], (height - phase[0] + out_step - 1) // out_step) - chunk[2]
+            used = 0
+            for t in range(phase[2], phase[3], joined):
+                runs[used, 0] = (taps[t, 1] - top) * pitch + (taps[t, 2] - left) * c * size
+                runs[used, 1] = taps[t, 0] * terms * block * size
+                used += 1
+            rows = 0
+            for i in range(chunk[1] - chunk[0]):
+                for r in range(down):
+                    at = (chunk[0] + i) * height + (chunk[2] + r) * out_step + phase[0]
+                    grid[rows, 0] = i * image + r * step * pitch
+                    grid[rows, 1] = (at * wide + phase[1]) * k * size
+                    rows += 1
+            for group in range(groups if across > 0 else 0):
                 contract(
-                    added, area.address + group * terms * size, packed[group].ctypes.data,
-                    begin + group * columns * size, added[group * columns :].ctypes.data, grid, across,
-                    step[1] * pixel, out_step[1] * k * size, runs, joined * terms, size, block * size,
-                    places * terms * block * size, columns, False,
+                    out, address + group * terms * size, _at(packed[group]) + first_block * panel,
+                    _at(out) + (group * columns + start) * size, _at(added) + (group * columns + start) * size,
+                    grid[:rows], across, across_step * c * size, out_across * k * size, runs[:used], joined * terms,
+                    size, block * size, panel, stop - start, False,
                 )  # fmt: skip
 
-    _run(task, len(chunks), count)
+
+@compiled
+def _weigh(
+    x: Any, y: Any, out: Any, readable: Any, work: Any, grid: Any, runs: Any, taps: Any, chunks: Any, numbers: Any
+) -> None:
+    """The sums of ``dw`` over some chunks, for some filters: out, groups (R·S·C) K."""
+    begin, end, start, stop, step, across_step, _, _, top, bottom, left, right, joined = numbers
+    _, height, wide, k = y.shape
+    groups, terms, filters = out.shape
+    size, c, channels, block = x.itemsize, x.shape[3], terms // len(taps), BLOCK // x.itemsize
+    nothing = np.zeros(filters + block, x.dtype)
+    for number in range(begin, end):
+        chunk = chunks[number]
+        first, last = chunk[2] * step + top, (chunk[3] - 1) * step + bottom
+        address, pitch, image = _area(x, work, chunk, first, last, left, (wide - 1) * across_step + right)
+        given, rows = _at(y), 0
+        if readable.size:
+            given = _at(readable)
+            at = 0
+            for i in range(chunk[0], chunk[1]):
+                source = y[i, chunk[2] : chunk[3]].ravel()
+                readable[at : at + source.size] = source
+                at += source.size
+        for i in range(chunk[1] - chunk[0]):
+            for r in range(chunk[3] - chunk[2]):
+                runs[rows, 0] = i * image + r * step * pitch
+                at = i * (chunk[3] - chunk[2]) + r if readable.size else (chunk[0] + i) * height + chunk[2] + r
+                runs[rows, 1] = at * wide * k * size
+                rows += 1
+        used = 0
+        for t in range(0, len(taps), joined):
+            grid[used, 0] = (taps[t, 1] - top) * pitch + (taps[t, 2] - left) * c * size
+            grid[used, 1] = taps[t, 0] * channels * filters * size
+            used += 1
+        for group in range(groups):
+            contract(
+                out, address + group * channels * size, given + (group * filters + start) * size,
+                _at(out[group]) + start * size, _at(nothing), grid[:used], joined * channels, size,
+                filters * size, runs[:rows], wide, across_step * c * size, k * size, block * size, stop - start,
+                number > begin,
+            )  # fmt: skip
 
 
-# --- tables -----------------------------------------------------------------------------------------------------------
-
-
-@lru_cache(maxsize=4096)
-def _grid(images: int, rows: int, image: int, row: int, other_image: int, other_row: int) -> np.ndarray:
-    """Offsets of every row of every image, on both sides, in bytes."""
-    steps = np.array([[[image, other_image]], [[row, other_row]]])
-    return np.ascontiguousarray(
-        (np.arange(images)[:, None, None] * steps[0] + np.arange(rows)[:, None] * steps[1]).reshape(-1, 2)
-    )
-
-
-@lru_cache(maxsize=4096)
-def _taps_table(taps: tuple[Tap, ...], row: int, pixel: int, place: int, top: int, left: int) -> np.ndarray:
-    """Offsets of the filters' places in an image, and in the filters, in bytes."""
-    offsets = [((tap.row - top) * row + (tap.column - left) * pixel, tap.number * place) for tap in taps]
-    return np.array(offsets, np.int64).reshape(-1, 2)
+# --- chunks -----------------------------------------------------------------------------------------------------------
 
 
 @lru_cache(maxsize=1024)
-def _corner(taps: tuple[Tap, ...]) -> tuple[int, int]:
-    """The first row and column that any place of the filters meets."""
-    return min(tap.row for tap in taps), min(tap.column for tap in taps)
+def _chunks(
+    n: int, rows: int, row_bytes: int, count: int, numbers: Ints, across: int, taps: int
+) -> tuple[np.ndarray, int, int]:
+    """Cut images, and their rows if an image is large or images are few, into chunks that stay in the cache.
 
-
-@lru_cache(maxsize=1024)
-def _chunks(n: int, rows: int, row_bytes: int, count: int) -> tuple[tuple[slice, slice], ...]:
-    """Cut images, and their rows if an image is large or images are few, into chunks that stay in the cache."""
+    Returns them as images from … to, rows from … to; the pixels of the largest with padding; the rows of its tables.
+    """
     least = count if n % count == 0 or n > 8 * count else 4 * count
     pieces = -(-max(least, ceil(n * rows * row_bytes / CHUNK)) // count) * count
     if pieces <= n:
-        return tuple((images, slice(0, rows)) for images in threads.slices(n, pieces))
-    per_image = min(rows, ceil(pieces / n))
-    return tuple((slice(i, i + 1), part) for i in range(n) for part in threads.slices(rows, per_image))
+        images, most = ceil(n / pieces), rows
+        chunks = [(part.start, part.stop, 0, rows) for part in threads.slices(n, pieces)]
+    else:
+        images, per_image = 1, min(rows, ceil(pieces / n))
+        chunks = [(i, i + 1, part.start, part.stop) for i in range(n) for part in threads.slices(rows, per_image)]
+        most = ceil(rows / per_image)
+    step, across_step, _, _, top, bottom, left, right, _ = numbers
+    pixels = images * ((most - 1) * step + bottom - top + 1) * ((across - 1) * across_step + right - left + 1)
+    return np.array(chunks), pixels, max(images * most, taps)
+
+
+def _room(x: np.ndarray, pixels: int, rows: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """This thread's room for a padded chunk, and for two tables of offsets."""
+    tables = space("tables", (2, rows, 2), np.int64)
+    return space("area", (pixels * x.shape[3],), x.dtype), tables[0], tables[1]
+
+
+@numba.njit(**OPTIONS)
+def _area(x: Any, work: Any, chunk: Any, top: int, bottom: int, left: int, right: int) -> Any:
+    """Return where the chunk's windows lie, in x or with zeros around in ``work``, and its rows' and images' bytes."""
+    _, height, wide, c = x.shape
+    size = x.itemsize
+    if top >= 0 and left >= 0 and bottom < height and right < wide:
+        return _at(x) + ((chunk[0] * height + top) * wide + left) * c * size, wide * c * size, x[0].nbytes
+    start, stop, length = max(0, -left), min(right + 1, wide) - left, right - left + 1
+    at = 0
+    for i in range(chunk[0], chunk[1]):
+        for r in range(top, bottom + 1):
+            row = work[at : at + length * c]
+            if 0 <= r < height and start < stop:
+                row[: start * c] = 0
+                row[start * c : stop * c] = x[i, r, left + start : left + stop].ravel()
+                row[stop * c :] = 0
+            else:
+                row[:] = 0
+            at += length * c
+    return _at(work), length * c * size, (bottom - top + 1) * length * c * size
 
 
 def _threads(multiply_adds: int) -> int:
@@ -240,76 +334,28 @@ def _run(task: Any, parts: int, count: int) -> None:
             task(part)
 
 
-# --- copies -----------------------------------------------------------------------------------------------------------
-
-
-def _area(x: np.ndarray, images: slice, rows: slice, taps: tuple[Tap, ...], step: Ints, across: int) -> Area:
-    """Return where the windows of these rows lie: in x itself, or in a copy with zeros around, this thread's own."""
-    top, left = _corner(taps)
-    first, last = rows.start * step[0] + top, (rows.stop - 1) * step[0] + max(tap.row for tap in taps)
-    right = (across - 1) * step[1] + max(tap.column for tap in taps)
-    if first >= 0 and left >= 0 and last < x.shape[1] and right < x.shape[2]:
-        return Area(x[images.start, first, left:].ctypes.data, x[0, 0].nbytes, x[0].nbytes)
-    c = x.shape[3]
-    copy = space("area", (images.stop - images.start, last - first + 1, (right - left + 1) * c), x.dtype)
-    _pad(x.reshape(*x.shape[:2], -1), copy, images.start, first, left * c)
-    return Area(copy.ctypes.data, copy[0, 0].nbytes, copy[0].nbytes)
+# --- filters ----------------------------------------------------------------------------------------------------------
 
 
 @compiled
-def _pad(x: Any, out: Any, image: int, first: int, left: int) -> None:
-    """out[i, r, j] = x[image + i, first + r, left + j], and zero outside x."""
-    _, height, wide = x.shape
-    start, stop = min(max(0, -left), out.shape[2]), max(0, min(out.shape[2], wide - left))
-    for i in range(out.shape[0]):
-        for r in range(out.shape[1]):
-            row = out[i, r]
-            if first + r < 0 or first + r >= height or stop <= start:
-                row[:] = 0
-                continue
-            row[:start] = 0
-            row[start:stop] = x[image + i, first + r, left + start : left + stop]
-            row[stop:] = 0
-
-
-def _readable(y: np.ndarray, images: slice, rows: slice, columns: int) -> np.ndarray:
-    """Return these rows of y, with room behind them if whole vectors would reach beyond the last."""
-    given = y[images, rows]
-    lanes = lanes_of(y.dtype)
-    if columns % lanes == 0:
-        return given
-    copy = space("readable", (given.size + lanes,), y.dtype)[: given.size].reshape(given.shape)
-    copy[...] = given
-    return copy
-
-
-def _packed(w: np.ndarray, groups: int, terms: int, columns: int, term: int, column: int) -> np.ndarray:
-    """Return filters as ``contract`` reads them: groups, blocks of columns, places, terms, columns of a block."""
-    block, places = columns_of(w.dtype), prod(w.shape[2:])
-    blocks = ceil(columns / block)
-    packed = space("packed", (groups, blocks, places, terms, block), w.dtype)
-    flat, count = w.reshape(-1), _threads(w.size * 16)
-
-    def task(part: int) -> None:
-        _pack(flat, packed, w.size // groups, columns, term, column, part, count)
-
-    _run(task, count, count)
-    return packed
-
-
-@compiled
-def _pack(w: Any, packed: Any, group: int, columns: int, term: int, column: int, part: int, parts: int) -> None:
-    groups, blocks, places, terms, block = packed.shape
+def _pack(
+    w: Any, groups: int, places: int, terms: int, columns: int, term: int, column: int, packed: Any, part: int,
+    parts: int,
+) -> None:  # fmt: skip
+    """Write filters as ``contract`` reads them: groups, blocks of columns, places, terms, columns of a block."""
+    blocks, block = packed.shape[1], packed.shape[4]
     for g in range(groups):
         for b in range(part * blocks // parts, (part + 1) * blocks // parts):
             wide = min(block, columns - b * block)
-            for t in range(terms):
-                for r in range(places):
-                    row = packed[g, b, r, t]
-                    at = g * group + b * block * column + t * term + r
-                    for j in range(wide):
-                        row[j] = w[at + j * column]
-                    row[wide:] = 0
+            begin = g * (w.size // groups) + b * block * column
+            for first in range(0, terms, 8):  # a few at a time: both sides stay in the cache
+                last = min(first + 8, terms)
+                for j in range(wide):
+                    for t in range(first, last):
+                        for r in range(places):
+                            packed[g, b, r, t, j] = w[begin + j * column + t * term + r]
+            for r in range(places if wide < block else 0):
+                packed[g, b, r, :, wide:] = 0
 
 
 def _filters(sums: np.ndarray, k: int, c: int, width: Ints, count: int) -> np.ndarray:

@@ -11,12 +11,13 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import llvmlite.binding as llvm
+import numba
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from .compile import compiled
+from .compile import OPTIONS
 
 
 class Tile(NamedTuple):
@@ -77,13 +78,21 @@ def _multiply(
     return signature, generate
 
 
+def _opaque(builder: Any, value: Any) -> Any:
+    """The value itself, but the compiler cannot see what it comes from and keeps to the addresses as they are written.
+
+    Left to itself it gives every row a pointer of its own, more than there are registers.
+    """
+    return builder.asm(ir.FunctionType(value.type, [value.type]), "", "=r,0", [value], side_effect=False)
+
+
 def _emit(
     builder: Any, vector: Any, size: int, m: int, n: int, a: Any, a_row: Any, a_step: Any, b: Any, b_step: Any,
     runs: Any, count: Any, length: Any, bias: Any, c: Any, c_row: Any, columns: Any, add: Any,
 ) -> None:  # fmt: skip
     word = a.type
     lanes, element = vector.count, vector.element
-    zero = ir.Constant(ir.IntType(32), 0)
+    zero, empty = ir.Constant(ir.IntType(32), 0), ir.Constant(vector, ir.Undefined)
 
     def at(address: Any, kind: Any) -> Any:
         return builder.inttoptr(address, kind.as_pointer())
@@ -99,32 +108,27 @@ def _emit(
         start = load(builder.add(bias, word(j * lanes * size)), vector)
         for i in range(m):
             builder.store(start, sums[i][j])
+    row, row3, row4 = (_opaque(builder, builder.mul(a_row, word(times))) for times in (1, 3, 4))
     with cgutils.for_range(builder, count) as run:
         entry = builder.add(runs, builder.mul(run.index, word(16)))
-        a_at = cgutils.alloca_once_value(builder, builder.add(a, builder.load(at(entry, word), typ=word)))
-        b_at = cgutils.alloca_once_value(
-            builder, builder.add(b, builder.load(at(builder.add(entry, word(8)), word), typ=word))
-        )
-        a_row3 = builder.mul(a_row, word(3))
-        a_row4 = builder.mul(a_row, word(4))
+        a_at = cgutils.alloca_once_value(builder, builder.add(a, load(entry, word)))
+        b_at = cgutils.alloca_once_value(builder, builder.add(b, load(builder.add(entry, word(8)), word)))
         with cgutils.for_range(builder, length):
-            b_now = builder.load(b_at)
-            row = builder.load(a_at)
-            bs = [load(builder.add(b_now, word(j * lanes * size)), vector) for j in range(n)]
+            b_now, a_now = builder.load(b_at), builder.load(a_at)
+            at_row = _opaque(builder, a_now)
+            columns_of_b = [load(builder.add(b_now, word(j * lanes * size)), vector) for j in range(n)]
             for i in range(m):
                 if i and i % 4 == 0:
-                    row = builder.add(row, a_row4)
-                distance = [word(0), a_row, builder.mul(a_row, word(2)), a_row3][i % 4]
-                one = load(builder.add(row, distance), element)
-                alone = builder.insert_element(ir.Constant(vector, ir.Undefined), one, zero)
+                    at_row = _opaque(builder, builder.add(at_row, row4))
+                distance = [word(0), row, builder.mul(row, word(2)), row3][i % 4]
+                number = load(builder.add(at_row, distance), element)
                 spread = builder.shuffle_vector(
-                    alone,
-                    ir.Constant(vector, ir.Undefined),
-                    ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes),
+                    builder.insert_element(empty, number, zero), empty, ir.Constant(ir.VectorType(zero.type, lanes), None)
                 )
                 for j in range(n):
-                    builder.store(builder.call(fuse, [spread, bs[j], builder.load(sums[i][j])]), sums[i][j])
-            builder.store(builder.add(builder.load(a_at), a_step), a_at)
+                    product = [spread, columns_of_b[j], builder.load(sums[i][j])]
+                    builder.store(builder.call(fuse, product), sums[i][j])
+            builder.store(builder.add(a_now, a_step), a_at)
             builder.store(builder.add(b_now, b_step), b_at)
     # the last vector may be cut off
     flags = ir.VectorType(ir.IntType(1), lanes)
@@ -164,9 +168,10 @@ def _emit(
 
 
 ROWS, VECTORS, BYTES = TILE
+NEAR = 1 << 17  # bytes that stay in the cache while something else passes through
 
 
-@compiled
+@numba.njit(**OPTIONS)
 def contract(
     out: Any, a: int, b: int, c: int, bias: int, places: Any, rows: int, a_row: int, c_row: int, runs: Any, length: int,
     a_step: int, b_step: int, panel: int, columns: int, add: bool,
@@ -174,18 +179,18 @@ def contract(
     """out[place][row, k] = bias[k] + Σ_run Σ_t a[place + row + run + t] · b[run + t, k]; all distances in bytes."""
     size = out.itemsize
     lanes = BYTES // size
-    pieces = (rows + ROWS - 1) // ROWS
-    block = 0
-    for first in range(0, columns, VECTORS * lanes):
-        left = columns - first
-        vectors = min(VECTORS, (left + lanes - 1) // lanes)
-        for place in range(len(places)):
-            for piece in range(pieces):
-                start = piece * rows // pieces
-                stop = (piece + 1) * rows // pieces
-                _multiply(
-                    out, np.int64(stop - start), np.int64(vectors), np.int64(a + places[place, 0] + start * a_row), np.int64(a_row), np.int64(a_step),
-                    np.int64(b + block * panel), np.int64(b_step), np.int64(runs.ctypes.data), np.int64(len(runs)), np.int64(length), np.int64(bias + first * size),
-                    np.int64(c + places[place, 1] + start * c_row + first * size), np.int64(c_row), np.int64(left), np.int64(add),
-                )  # fmt: skip
-        block += 1
+    blocks, pieces = (columns + VECTORS * lanes - 1) // (VECTORS * lanes), (rows + ROWS - 1) // ROWS
+    spots = len(places) * pieces
+    by_spots = blocks * panel < NEAR  # then b stays in the cache while whole rows of the result are written
+    for outer in range(spots if by_spots else blocks):
+        for inner in range(blocks if by_spots else spots):
+            spot, block = (outer, inner) if by_spots else (inner, outer)
+            place, piece = spot // pieces, spot % pieces
+            start, stop = piece * rows // pieces, (piece + 1) * rows // pieces
+            first = block * VECTORS * lanes
+            left = columns - first
+            _multiply(
+                out, stop - start, min(VECTORS, (left + lanes - 1) // lanes), a + places[place, 0] + start * a_row,
+                a_row, a_step, b + block * panel, b_step, np.int64(runs.ctypes.data), len(runs), length, bias + first * size,
+                c + places[place, 1] + start * c_row + first * size, c_row, left, np.int64(add),
+            )  # fmt: skip

@@ -268,11 +268,12 @@ class NLLLoss(Loss):
         shape_of(self, x, "input"), shape_of(self, y, "target")
         axis, weight = _by_class(self._kind, x, self.weight)
         kept = _check_classes(self._kind, x, y, axis, self.ignore_index)
-        chosen = autograd.where(kept, y, 0)  # any class will do where the loss is not counted
+        chosen = y if kept is None else autograd.where(kept, y, 0)  # any class will do where the loss is not counted
         losses = -autograd.gather(x, autograd.expand_dims(chosen, axis), axis).reshape(y.shape)
         if weight is not None:
             losses = losses * weight[chosen]
-        return self._reduce(autograd.where(kept, losses, 0.0), _count(x, y, kept, weight))
+        losses = losses if kept is None else autograd.where(kept, losses, 0.0)
+        return self._reduce(losses, _count(x, y, kept, weight))
 
 
 # --- what the losses share ---
@@ -311,25 +312,30 @@ def _by_class(loss: str, x: Tensor, weight: Tensor | None) -> tuple[int, Tensor 
     return axis, None if weight is None else weight.astype(x.dtype)
 
 
-def _check_classes(loss: str, x: Tensor, y: Tensor, axis: int, ignore_index: int) -> Tensor:
-    """Refuse targets that are no class indices for this input; return where they count."""
+def _check_classes(loss: str, x: Tensor, y: Tensor, axis: int, ignore_index: int) -> Tensor | None:
+    """Refuse targets that are no class indices for this input; return where they count, None for everywhere."""
     expected, classes = x.shape[:axis] + x.shape[axis + 1 :], x.shape[axis]
     if y.dtype.kind not in "iu":
         raise DTypeError(f"{loss}: target has dtype {y.dtype}, expected integer class indices → target.astype('int64')")
     if y.shape != expected:
         hint = "target.argmax(1) for one-hot targets" if y.shape == x.shape else f"target.reshape({expected})"
         raise ShapeError(f"{loss}: input has shape {x.shape} but target {y.shape}, expected {expected} → {hint}")
+    low, high = (int(y.data.min()), int(y.data.max())) if y.size else (0, -1)
+    if low >= 0 and high < classes and not low <= ignore_index <= high:
+        return None
     kept = y != ignore_index
     if (kept & ((y < 0) | (y >= classes))).any():
         raise IndexingError(
-            f"{loss}: target lies in [{y.min().item()}, {y.max().item()}] but the input {x.shape} has C={classes}"
+            f"{loss}: target lies in [{low}, {high}] but the input {x.shape} has C={classes}"
             f" → give classes 0..{classes - 1}, or ignore_index={ignore_index}"
         )
     return kept
 
 
-def _count(x: Tensor, y: Tensor, kept: Tensor, weight: Tensor | None) -> Tensor:
+def _count(x: Tensor, y: Tensor, kept: Tensor | None, weight: Tensor | None) -> Tensor | int:
     """What the mean over class targets divides by: how many count, or the sum of their weights."""
+    if kept is None:
+        return y.size if weight is None else weight[y].sum()
     if weight is None:
         return kept.astype(x.dtype).sum()  # an integer count would widen the loss to float64
     return autograd.where(kept, weight[autograd.where(kept, y, 0)], 0.0).sum()

@@ -29,6 +29,7 @@ KERNELS: dict[str, tuple[str, ...]] = {
     "conv2d_dw": ("conv",),
     "batch_norm": ("norm",),
     "batch_norm_training": ("norm",),
+    "class_cross_entropy": ("cross_entropy",),
     "sgd": ("optim",),
     "adam": ("optim",),
     "adamw": ("optim",),
@@ -40,7 +41,10 @@ KERNELS: dict[str, tuple[str, ...]] = {
     "max_pool2d": ("pooling",),
     "max_pool2d_at": ("pooling",),
     "max_pool2d_dx": ("pooling",),
+    "relu": ("elementwise",),
+    "relu_dx": ("elementwise",),
 }
+LEAST = {"relu": 1 << 16, "relu_dx": 1 << 17}  # numbers from which a kernel beats NumPy's single function
 
 Plan = Callable[[Spec], Callable[..., Any] | None]
 
@@ -68,7 +72,7 @@ def install() -> None:
     for op, modules in KERNELS.items():
         for rank, module in enumerate(modules):
             plan = functools.partial(_plan, op, module)
-            register(op, np.ndarray, plan, name=f"cpu.{module}", priority=100 - rank)
+            register(op, np.ndarray, plan, name=f"cpu.{module}", priority=100 - rank, least=LEAST.get(op, 0))
 
 
 __all__ = ["KERNELS", "get_num_threads", "install", "set_num_threads"]

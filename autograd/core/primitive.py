@@ -96,7 +96,7 @@ class Primitive(Op):
         chosen = reference = self.reference(kind)
         offers = kernels.offers(self.name, kind) if switches.kernels else ()
         if offers or self.contract.has_letters:
-            chosen = kernels.Planner(self, offers, reference)
+            chosen = kernels.unless_small(offers, kernels.Planner(self, offers, reference), reference)
         return watched(self, chosen) if switches.watching else chosen
 
     def _by_any_input(self, *args: Any) -> Any:

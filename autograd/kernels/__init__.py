@@ -16,10 +16,11 @@ from .registry import (
     offered,
     offers,
     register,
+    unless_small,
     unregister,
 )
 
 __all__ = [
     "Offer", "Planner", "Spec", "UnavailableError", "choose", "forgo", "listeners", "offered", "offers", "register",
-    "unregister",
+    "unless_small", "unregister",
 ]  # fmt: skip

@@ -112,7 +112,7 @@ def unless_small(
 ) -> Callable[..., Any]:
     """Return the planner, or a function that leaves to the reference what is too small for every offer."""
     least = min([offer.least for offer in available], default=0)
-    return (lambda x, *rest: (reference if x.size < least else planner)(x, *rest)) if least else planner
+    return (lambda x, *rest: (reference if getattr(x, "size", 0) < least else planner)(x, *rest)) if least else planner
 
 
 class Planner:

@@ -19,9 +19,14 @@ from ..errors import DomainError
 from .arithmetic import clip, maximum, where
 from .exponential import erf, exp, tanh
 
-relu = elementwise(
-    "relu", "x", forward=lambda xp, x: xp.maximum(x, 0), deriv={"x": lambda out: out > 0}, kinks={"x": (0,)},
-    doc="Rectifier, max(x, 0); derivative 0 at 0.", source="Nair & Hinton, Rectified linear units, ICML 2010",
+relu = primitive(
+    "relu", "x: ... -> ...", forward=lambda xp, x: xp.maximum(x, 0), vjp={"x": lambda g, out: relu_dx(g, out)},
+    kinks={"x": (0,)}, doc="Rectifier, max(x, 0); derivative 0 at 0, also against an infinite gradient.",
+    source="Nair & Hinton, Rectified linear units, ICML 2010",
+)  # fmt: skip
+relu_dx = primitive(
+    "relu_dx", "y: ..., x: ... -> ...", forward=lambda xp, y, x: xp.where(x > 0, y, 0), linear_in=("y",),
+    vjp={"y": lambda g, x: relu_dx(g, x)}, doc="y where x > 0, elsewhere 0: the gradient of relu, for x or its result.",
 )  # fmt: skip
 relu6 = elementwise(
     "relu6", "x", forward=lambda xp, x: xp.clip(x, 0, 6), deriv={"x": lambda x: (x > 0) & (x < 6)}, kinks={"x": (0, 6)},

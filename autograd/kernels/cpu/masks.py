@@ -94,6 +94,19 @@ def write(typing: Any, address: Any, v: Any, mask: Any) -> Any:
 
 
 @intrinsic
+def stream(typing: Any, address: Any, v: Any) -> Any:
+    """Put a vector past the caches, at an address that 64 divides."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        stored = builder.store(args[1], builder.inttoptr(args[0], args[1].type.as_pointer()))
+        stored.align = 64
+        stored.set_metadata("nontemporal", builder.module.add_metadata([INT(1)]))
+        return context.get_dummy_value()
+
+    return types.void(types.int64, v), generate
+
+
+@intrinsic
 def read_bytes(typing: Any, address: Any, mask: Any, like: Any) -> Any:
     """Bytes as a vector of numbers like ``like``."""
 
@@ -130,6 +143,7 @@ def _comparison(symbol: str, doc: str, ordered: bool = True) -> Callable[..., An
 
 at_least = _comparison(">=", "a ≥ b")
 not_less = _comparison(">=", "a ≥ b, or one of them is NaN", ordered=False)
+above = _comparison(">", "a > b")
 same = _comparison("==", "a = b")
 
 

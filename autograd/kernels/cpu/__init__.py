@@ -38,6 +38,7 @@ KERNELS: dict[str, tuple[str, ...]] = {
     "adaptive_avg_pool2d_dx": ("pooling",),
     "avg_pool2d": ("pooling",),
     "avg_pool2d_dx": ("pooling",),
+    "local_response_norm": ("lrn",),
     "max_pool2d": ("pooling",),
     "max_pool2d_at": ("pooling",),
     "max_pool2d_dx": ("pooling",),

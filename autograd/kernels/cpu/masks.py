@@ -172,3 +172,15 @@ def fetch(typing: Any, address: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(types.int64), generate
+
+
+@intrinsic
+def root(typing: Any, v: Any) -> Any:
+    """√v."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = ir.FunctionType(args[0].type, [args[0].type])
+        name = f"llvm.sqrt.{_name(args[0].type)}"
+        return builder.call(builder.module.declare_intrinsic(name, fnty=kind), args)
+
+    return v(v), generate

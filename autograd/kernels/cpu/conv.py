@@ -13,11 +13,11 @@ import numpy as np
 
 from ..reference.windows import Ints, Pairs, counts
 from ..registry import Spec
-from . import direct
+from . import direct, winograd
 from .compile import behaved
 from .layout import channels_first, channels_last
 
-ALGORITHMS: tuple[Any, ...] = (direct,)  # the first that serves is taken
+ALGORITHMS: tuple[Any, ...] = (winograd, direct)  # the first that serves is taken
 
 Gradients = tuple[np.ndarray | None, ...]
 

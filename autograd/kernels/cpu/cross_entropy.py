@@ -14,9 +14,9 @@ from ..registry import Spec
 from .compile import behaved, compiled
 from .functions import exp
 from .layout import channels_first, channels_last
-from .threads import run, slices
+from .threads import get_num_threads, run, slices
 
-PART, MOST_PARTS = 1 << 15, 16  # numbers that are worth a thread's while; parts
+PART = 1 << 15  # numbers that are worth a thread's while
 LANES = 16  # maxima that are taken at the same time
 
 
@@ -87,7 +87,7 @@ class CrossEntropy:
 def _in_parts(task: Callable[..., Any], arrays: Sequence[np.ndarray], *numbers: float) -> list[Any]:
     """Call ``task`` for all examples; return what it returns for each part of them."""
     rows = arrays[0]
-    parts = min(MOST_PARTS, len(rows), rows.size // PART)
+    parts = min(get_num_threads(), len(rows), rows.size // PART)
     if parts < 2:
         return [task(*arrays, *numbers)]
     cuts, results = list(slices(len(rows), parts)), [None] * parts

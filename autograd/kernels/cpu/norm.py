@@ -15,9 +15,9 @@ import numpy as np
 from ..registry import Spec
 from .compile import compiled
 from .layout import channels_first, channels_last
-from .threads import run
+from .threads import get_num_threads, run, slices
 
-PART, MOST_PARTS = 1 << 17, 16  # numbers that are worth a thread's while; parts, which must not depend on the threads
+PART, MOST_PARTS = 1 << 17, 16  # numbers that are worth a thread's while; parts that are summed by themselves
 WIDTH = 512  # columns that a row should have, so that loops along it are long
 ROWS = 4  # rows that are summed before a sum in memory is touched
 
@@ -26,43 +26,47 @@ ROWS = 4  # rows that are summed before a sum in memory is touched
 
 
 @compiled
-def _moments(x: Any, near: Any, start: int, stop: int, sums: Any) -> None:
+def _moments(x: Any, near: Any, sums: Any, first: int, last: int) -> None:
     """Σ d and Σ d² of each column, d = x − near, which is so near to the mean that no digits cancel."""
-    most = start + (stop - start) // ROWS * ROWS
-    for i in range(start, most, ROWS):
-        for c in range(x.shape[1]):
-            total = squares = 0.0
-            for j in range(ROWS):
-                d = np.float64(x[i + j, c]) - near[c]
-                total += d
-                squares += d * d
-            sums[0, c] += total
-            sums[1, c] += squares
-    for i in range(most, stop):
-        for c in range(x.shape[1]):
-            d = np.float64(x[i, c]) - near[c]
-            sums[0, c] += d
-            sums[1, c] += d * d
+    for part in range(first, last):
+        start, stop = part * len(x) // len(sums), (part + 1) * len(x) // len(sums)
+        most = start + (stop - start) // ROWS * ROWS
+        for i in range(start, most, ROWS):
+            for c in range(x.shape[1]):
+                total = squares = 0.0
+                for j in range(ROWS):
+                    d = np.float64(x[i + j, c]) - near[c]
+                    total += d
+                    squares += d * d
+                sums[part, 0, c] += total
+                sums[part, 1, c] += squares
+        for i in range(most, stop):
+            for c in range(x.shape[1]):
+                d = np.float64(x[i, c]) - near[c]
+                sums[part, 0, c] += d
+                sums[part, 1, c] += d * d
 
 
 @compiled
-def _products(x: Any, g: Any, mean: Any, start: int, stop: int, sums: Any) -> None:
+def _products(x: Any, g: Any, mean: Any, sums: Any, first: int, last: int) -> None:
     """Σ g and Σ g·(x − mean) of each column."""
-    most = start + (stop - start) // ROWS * ROWS
-    for i in range(start, most, ROWS):
-        for c in range(x.shape[1]):
-            total = products = 0.0
-            for j in range(ROWS):
-                d = np.float64(g[i + j, c])
-                total += d
-                products += d * (np.float64(x[i + j, c]) - mean[c])
-            sums[0, c] += total
-            sums[1, c] += products
-    for i in range(most, stop):
-        for c in range(x.shape[1]):
-            d = np.float64(g[i, c])
-            sums[0, c] += d
-            sums[1, c] += d * (np.float64(x[i, c]) - mean[c])
+    for part in range(first, last):
+        start, stop = part * len(x) // len(sums), (part + 1) * len(x) // len(sums)
+        most = start + (stop - start) // ROWS * ROWS
+        for i in range(start, most, ROWS):
+            for c in range(x.shape[1]):
+                total = products = 0.0
+                for j in range(ROWS):
+                    d = np.float64(g[i + j, c])
+                    total += d
+                    products += d * (np.float64(x[i + j, c]) - mean[c])
+                sums[part, 0, c] += total
+                sums[part, 1, c] += products
+        for i in range(most, stop):
+            for c in range(x.shape[1]):
+                d = np.float64(g[i, c])
+                sums[part, 0, c] += d
+                sums[part, 1, c] += d * (np.float64(x[i, c]) - mean[c])
 
 
 @compiled
@@ -81,25 +85,21 @@ def _combined(x: Any, g: Any, out: Any, mean: Any, of_x: Any, of_g: Any, b: Any,
             out[i, c] = (x[i, c] - mean[c]) * of_x[c] + g[i, c] * of_g[c] + b[c]
 
 
-def _in_parts(task: Callable[..., None], x: np.ndarray, *rest: Any, sums: np.ndarray | None = None) -> None:
-    """Call ``task(x, …, start, stop[, sums of this part])`` for all rows of x."""
-    rows, parts = len(x), _parts(x)
-
-    def part(i: int) -> None:
-        own = () if sums is None else (sums[i],)
-        task(x, *rest, i * rows // parts, (i + 1) * rows // parts, *own)
-
-    run(part, parts) if parts > 1 else part(0)
-
-
-def _parts(x: np.ndarray) -> int:
-    return max(1, min(MOST_PARTS, len(x), x.size // PART))
+def _on_threads(task: Callable[..., None], x: np.ndarray, *rest: Any, count: int) -> None:
+    """Call ``task(x, …, first, last)`` so that together the calls cover 0 … count."""
+    threads = min(get_num_threads(), count, x.size // PART)
+    if threads < 2:
+        task(x, *rest, 0, count)
+    else:
+        shares = list(slices(count, threads))
+        run(lambda i: task(x, *rest, shares[i].start, shares[i].stop), threads)
 
 
 def _sums(task: Callable[..., None], x: np.ndarray, *rest: Any, channels: int) -> np.ndarray:
     """Return the two sums for each channel that ``task`` adds up over the rows of x."""
-    sums = np.zeros((_parts(x), 2, x.shape[1]))
-    _in_parts(task, x, *rest, sums=sums)
+    parts = max(1, min(MOST_PARTS, len(x), x.size // PART))
+    sums = np.zeros((parts, 2, x.shape[1]))
+    _on_threads(task, x, *rest, sums, count=parts)
     return sums.sum(axis=0).reshape(2, -1, channels).sum(axis=1)  # type: ignore[no-any-return]
 
 
@@ -132,7 +132,7 @@ def _columns(values: np.ndarray, rows: np.ndarray, dtype: Any) -> np.ndarray:
 
 def _normalised(x: np.ndarray, rows: np.ndarray, w: Any, b: Any, mean: Any, inverse: Any) -> np.ndarray:
     out = np.empty_like(rows)
-    _in_parts(_scaled, rows, out, *[_columns(v, rows, x.dtype) for v in (mean, w * inverse, b)])
+    _on_threads(_scaled, rows, out, *[_columns(v, rows, x.dtype) for v in (mean, w * inverse, b)], count=len(rows))
     return _like(out, x)
 
 
@@ -154,7 +154,8 @@ class BatchNorm:
         scale = w * inverse
         if wanted[0]:
             dx = np.empty_like(rows)
-            _in_parts(_scaled, grows, dx, *[_columns(v, rows, x.dtype) for v in (0 * scale, scale, 0 * scale)])
+            terms = (0 * scale, scale, 0 * scale)
+            _on_threads(_scaled, grows, dx, *[_columns(v, rows, x.dtype) for v in terms], count=len(rows))
             dx = _like(dx, x)
         return [dx, *[d.astype(x.dtype) for d in (dw, db, -scale * db, -0.5 * scale * inverse * dw)]]
 
@@ -179,7 +180,7 @@ class BatchNormTraining:
             scale, share = w * inverse, len(w) / x.size
             terms = (mean, (2 * dvar - scale * inverse * dw) * share, scale, (dmean - scale * db) * share)
             dx = np.empty_like(rows)
-            _in_parts(_combined, rows, grows, dx, *[_columns(v, rows, x.dtype) for v in terms])
+            _on_threads(_combined, rows, grows, dx, *[_columns(v, rows, x.dtype) for v in terms], count=len(rows))
             dx = _like(dx, x)
         return [dx, dw.astype(x.dtype), db.astype(x.dtype)]
 

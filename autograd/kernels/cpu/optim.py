@@ -13,9 +13,9 @@ import numpy as np
 
 from ..registry import Spec
 from .compile import behaved, compiled
-from .threads import run, slices
+from .threads import get_num_threads, run, slices
 
-PART, MOST_PARTS = 1 << 17, 16  # numbers that are worth a thread's while; parts
+PART = 1 << 17  # numbers that are worth a thread's while
 FEW, VERY_FEW = 1 << 13, 1 << 9  # up to so many numbers the rule, a few calls of NumPy, is as fast
 
 State = dict[str, Any]
@@ -78,7 +78,7 @@ def _step(task: Callable[..., None], arrays: tuple[np.ndarray, ...], *numbers: f
     if not (p.flags.carray and all([v.flags.carray for v in remembered])):
         return NotImplemented
     flat = [a.reshape(-1) for a in (p, behaved(g), *remembered)]
-    parts = min(MOST_PARTS, p.size // PART)
+    parts = min(get_num_threads(), p.size // PART)
     if parts < 2:
         task(*flat, *numbers)
     else:

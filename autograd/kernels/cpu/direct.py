@@ -8,6 +8,7 @@ Source: Georganas et al., SC 2018; Shi et al., "Is the deconvolution layer the s
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from math import ceil, prod
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ from ..reference.windows import Ints, Pairs, counts
 from . import threads
 from .compile import OPTIONS, compiled
 from .memory import space
+from .simd import gather, store
 from .tiles import TILE, columns_of, contract, lanes_of
 
 BLOCK = TILE.vectors * TILE.bytes  # bytes of a tile's columns
@@ -54,7 +56,7 @@ def forward(
     (k, c), places = w.shape[:2], w.shape[2:]
     out = np.empty((len(x), *counts(x.shape[1:3], places, stride, padding, dilation), k), x.dtype)
     filters = Filters(w.reshape(-1), groups, prod(places), c, k // groups, prod(places), w[0].size)
-    joined = places[1] if dilation[1] == groups == 1 else 1
+    joined = places[1] if dilation[1] == groups == 1 and _apart(c, x.itemsize) == c else 1
     _slide(x, filters, bias, out, _windows(places, padding, dilation), stride, (1, 1), joined)
     return out
 
@@ -78,7 +80,8 @@ def dw(
     filters, lanes = k // groups, lanes_of(x.dtype)
     count = _threads(y.size * c * prod(width))
     taps, phases, corner = _windows(width, padding, dilation)
-    numbers = (*stride, 1, 1, *corner, width[1] if dilation[1] == groups == 1 else 1)
+    joined = width[1] if dilation[1] == groups == 1 and _apart(c, x.itemsize) == c else 1
+    numbers = (*stride, 1, 1, *corner, joined)
     row_bytes = x[0, 0].nbytes * stride[0] + y[0, 0].nbytes
     chunks, *sizes = _chunks(n, p, row_bytes, count, numbers, q, len(taps))
     by_filters = filters >= count * columns_of(x.dtype)  # every thread some filters, or some of the pixels
@@ -202,13 +205,13 @@ def _fill(
     for chunk in chunks[begin:end]:
         first, last = chunk[2] * step + top, (chunk[3] - 1) * step + bottom
         end_column = ((wide - 1) // out_across) * across_step + right
-        address, pitch, image = _area(x, work, chunk, first, last, left, end_column)
+        address, pixel, pitch, image = _area(x, work, chunk, first, last, left, end_column)
         for phase in phases:
             across = (wide - phase[1] + out_across - 1) // out_across
             down = min(chunk[3], (height - phase[0] + out_step - 1) // out_step) - chunk[2]
             used = 0
             for t in range(phase[2], phase[3], joined):
-                runs[used, 0] = (taps[t, 1] - top) * pitch + (taps[t, 2] - left) * c * size
+                runs[used, 0] = (taps[t, 1] - top) * pitch + (taps[t, 2] - left) * pixel
                 runs[used, 1] = taps[t, 0] * terms * block * size
                 used += 1
             rows = 0
@@ -222,7 +225,7 @@ def _fill(
                 contract(
                     out, address + group * terms * size, _at(packed[group]) + first_block * panel,
                     _at(out) + (group * columns + start) * size, _at(added) + (group * columns + start) * size,
-                    grid[:rows], across, across_step * c * size, out_across * k * size, runs[:used], joined * terms,
+                    grid[:rows], across, across_step * pixel, out_across * k * size, runs[:used], joined * terms,
                     size, block * size, panel, stop - start, False,
                 )  # fmt: skip
 
@@ -240,7 +243,7 @@ def _weigh(
     for number in range(begin, end):
         chunk = chunks[number]
         first, last = chunk[2] * step + top, (chunk[3] - 1) * step + bottom
-        address, pitch, image = _area(x, work, chunk, first, last, left, (wide - 1) * across_step + right)
+        address, pixel, pitch, image = _area(x, work, chunk, first, last, left, (wide - 1) * across_step + right)
         given, rows = _at(y), 0
         if readable.size:
             given = _at(readable)
@@ -257,14 +260,14 @@ def _weigh(
                 rows += 1
         used = 0
         for t in range(0, len(taps), joined):
-            grid[used, 0] = (taps[t, 1] - top) * pitch + (taps[t, 2] - left) * c * size
+            grid[used, 0] = (taps[t, 1] - top) * pitch + (taps[t, 2] - left) * pixel
             grid[used, 1] = taps[t, 0] * channels * filters * size
             used += 1
         for group in range(groups):
             contract(
                 out, address + group * channels * size, given + (group * filters + start) * size,
                 _at(out[group]) + start * size, _at(nothing), grid[:used], joined * channels, size,
-                filters * size, runs[:rows], wide, across_step * c * size, k * size, block * size, stop - start,
+                filters * size, runs[:rows], wide, across_step * pixel, k * size, block * size, stop - start,
                 number > begin,
             )  # fmt: skip
 
@@ -297,36 +300,46 @@ def _chunks(
 def _room(x: np.ndarray, pixels: int, rows: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """This thread's room for a padded chunk, and for two tables of offsets."""
     tables = space("tables", (2, rows, 2), np.int64)
-    return space("area", (pixels * x.shape[3],), x.dtype), tables[0], tables[1]
+    return space("area", (pixels * _apart(x.shape[3], x.itemsize),), x.dtype), tables[0], tables[1]
 
 
 @numba.njit(**OPTIONS)
 def _area(x: Any, work: Any, chunk: Any, top: int, bottom: int, left: int, right: int) -> Any:
-    """Return where the chunk's windows lie, in x or with zeros around in ``work``, and its rows' and images' bytes."""
+    """Return where the chunk's windows lie, in x or in a copy with zeros around, and its pixels', rows', images' bytes."""
     _, height, wide, c = x.shape
-    size = x.itemsize
-    if top >= 0 and left >= 0 and bottom < height and right < wide:
-        return _at(x) + ((chunk[0] * height + top) * wide + left) * c * size, wide * c * size, x[0].nbytes
+    size, channels = x.itemsize, _apart(c, x.itemsize)
+    if top >= 0 and left >= 0 and bottom < height and right < wide and c == channels:
+        at = ((chunk[0] * height + top) * wide + left) * c * size
+        return _at(x) + at, c * size, wide * c * size, height * wide * c * size
     start, stop, length = max(0, -left), min(right + 1, wide) - left, right - left + 1
     at = 0
     for i in range(chunk[0], chunk[1]):
         for r in range(top, bottom + 1):
-            row = work[at : at + length * c]
-            if 0 <= r < height and start < stop:
-                row[: start * c] = 0
+            row = work[at : at + length * channels]
+            inside = 0 <= r < height and start < stop
+            row[: (start if inside else length) * channels] = 0
+            if inside and c == channels:
                 row[start * c : stop * c] = x[i, r, left + start : left + stop].ravel()
-                row[stop * c :] = 0
-            else:
-                row[:] = 0
-            at += length * c
-    return _at(work), length * c * size, (bottom - top + 1) * length * c * size
+            elif inside:
+                for pixel in range(start, stop):
+                    row[pixel * channels : pixel * channels + c] = x[i, r, left + pixel]
+            row[(stop if inside else length) * channels :] = 0
+            at += length * channels
+    row_bytes = length * channels * size
+    return _at(work), channels * size, row_bytes, (bottom - top + 1) * row_bytes
+
+
+@numba.njit(**OPTIONS)
+def _apart(c: int, size: int) -> int:
+    """How far pixels of c channels are kept apart: not a multiple of a page, or they would share a place in the cache."""
+    return c if c * size % 4096 else c + 64 // size
 
 
 def _threads(multiply_adds: int) -> int:
     return 1 if multiply_adds < ALONE else threads.get_num_threads()
 
 
-def _run(task: Any, parts: int, count: int) -> None:
+def _run(task: Callable[[int], None], parts: int, count: int) -> None:
     if count > 1:
         threads.run(task, parts)
     else:
@@ -343,19 +356,35 @@ def _pack(
     parts: int,
 ) -> None:  # fmt: skip
     """Write filters as ``contract`` reads them: groups, blocks of columns, places, terms, columns of a block."""
-    blocks, block = packed.shape[1], packed.shape[4]
+    blocks, block, size = packed.shape[1], packed.shape[4], w.itemsize
+    begin, end, zero = part * blocks // parts, (part + 1) * blocks // parts, w.dtype.type(0)
+    panel, plane, near = places * terms * block, terms * block, max(1, 128 // places)
+    length = near * places | 1  # odd: rows of a power of two would share a place in the cache
+    rows = np.zeros(block * length, w.dtype)
     for g in range(groups):
-        for b in range(part * blocks // parts, (part + 1) * blocks // parts):
+        source, target = g * (w.size // groups), g * blocks * panel
+        for b in range(begin, end):
             wide = min(block, columns - b * block)
-            begin = g * (w.size // groups) + b * block * column
-            for first in range(0, terms, 8):  # a few at a time: both sides stay in the cache
-                last = min(first + 8, terms)
-                for j in range(wide):
-                    for t in range(first, last):
-                        for r in range(places):
-                            packed[g, b, r, t, j] = w[begin + j * column + t * term + r]
-            for r in range(places if wide < block else 0):
-                packed[g, b, r, :, wide:] = 0
+            for first in range(0, terms, near):  # terms at a time, so that both sides stay in the cache
+                count = min(near, terms - first)
+                if term <= column:
+                    for j in range(wide):
+                        at = source + (b * block + j) * column + first * term
+                        for i in range(count * places):
+                            rows[j * length + i] = w[at + i]
+                for t in range(count):
+                    for r in range(places):
+                        to = _at(packed) + (target + b * panel + r * plane + (first + t) * block) * size
+                        at, step = _at(rows) + (t * places + r) * size, length * size
+                        if term > column:
+                            given = source + (first + t) * term + b * block * column + r
+                            at, step = _at(w) + given * size, column * size
+                            if wide < block:
+                                for j in range(wide):
+                                    rows[j] = w[given + j * column]
+                                at, step = _at(rows), size
+                        for v in range(0, block * size, 64):
+                            store(to + v, gather(at + v // size * step, step, zero))
 
 
 def _filters(sums: np.ndarray, k: int, c: int, width: Ints, count: int) -> np.ndarray:

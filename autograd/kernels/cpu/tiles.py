@@ -29,11 +29,11 @@ class Tile(NamedTuple):
 
 
 def _tile() -> Tile:
-    """As many rows as the registers hold, beside two vectors of b and one of a."""
+    """As many rows as the registers hold, beside vectors of b and one of a; a row is 64 bytes or more."""
     features = llvm.get_host_cpu_features()
     if features.get("avx512f"):
         return Tile(14, 2, 64)
-    return Tile(6, 2, 32) if features.get("avx2") else Tile(6, 2, 16)
+    return Tile(6, 2, 32) if features.get("avx2") else Tile(6, 4, 16)
 
 
 TILE = _tile()

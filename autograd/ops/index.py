@@ -193,6 +193,14 @@ def _embedding(indices: Any, w: Any) -> Any:
 
 embedding = primitive(
     "embedding", "indices: ..., w: V D -> ... D", forward=_embedding, domain={"indices": "index"}, linear_in=("w",),
-    vjp={"w": lambda g, indices, w_shape: scatter(g, indices, w_shape)},
+    vjp={"w": lambda g, indices, w_shape: embedding_dw(
+        g.reshape((indices.size, w_shape[1])), indices.reshape((indices.size,)), w_shape
+    )},
     doc="Rows of the table w, one for each index; a row's gradient is the sum over its uses.",
+)  # fmt: skip
+embedding_dw = primitive(
+    "embedding_dw", "y: N D, indices: N -> V D", forward=_scatter, params={"shape": REQUIRED},
+    dims=lambda sizes, params: {"V": params["shape"][0]}, domain={"indices": "index"}, linear_in=("y",),
+    vjp={"y": lambda g, indices: embedding(indices, g)}, cases=({"shape": (3, 2), "D": 2},),
+    doc="A table of ``shape``, each row the sum of the rows of y that its index names: the adjoint of embedding.",
 )  # fmt: skip

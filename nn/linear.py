@@ -46,8 +46,8 @@ class Linear(Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return x Wᵀ + b."""
         check_last(self, x, self.in_features)
-        out: Tensor = x @ self.weight.T
-        return out if self.bias is None else out + self.bias
+        out: Tensor = autograd.linear(x, self.weight, self.bias)
+        return out
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"

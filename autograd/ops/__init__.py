@@ -104,7 +104,7 @@ from .exponential import (
 )
 from .index import embedding, gather, getitem, one_hot, scatter, scatter_add, set_item, take, take_along_axis
 from .linalg import cholesky, det, eigh, eigvalsh, inv, matrix_power, norm, qr, slogdet, solve, svd, trace
-from .matmul import dot, einsum, inner, kron, matmul, mT, outer, tensordot
+from .matmul import dot, einsum, inner, kron, linear, matmul, mT, outer, tensordot
 from .normalize import (
     batch_norm,
     batch_norm_training,
@@ -256,6 +256,7 @@ __all__ = [
     "leaky_relu",
     "less",
     "less_equal",
+    "linear",
     "local_response_norm",
     "log",
     "log1p",

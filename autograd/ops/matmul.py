@@ -52,6 +52,13 @@ def matmul(x: Any, y: Any) -> Any:
 matmul.op = _matmul.op  # type: ignore[attr-defined]
 
 
+@composite("x: ... D, w: K D, b: K", cases=({}, {"b": None}))
+def linear(x: Any, w: Any, b: Any = None) -> Any:
+    """Affine map of the last axis, out[…, k] = b[k] + Σ_d w[k, d]·x[…, d]."""
+    out = x @ w.T
+    return out if b is None else out + b
+
+
 def dot(x: Any, y: Any) -> Any:
     """NumPy's dot: the inner product of vectors, the matrix product of matrices, x·y with a scalar.
 

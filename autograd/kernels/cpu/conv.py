@@ -16,6 +16,7 @@ from ..registry import Spec
 from . import direct, winograd
 from .compile import behaved
 from .layout import channels_first, channels_last
+from .matmul import product
 
 ALGORITHMS: tuple[Any, ...] = (winograd, direct)  # the first that serves is taken
 
@@ -86,10 +87,10 @@ class Biased:
 
     def backward(self, g: Any, wanted: Any, inputs: Any, pixels: Any, *options: Any) -> Gradients:
         """Return the gradients of x, w and b."""
-        x, w, _ = inputs
-        y, w = channels_last(g), behaved(w)
+        y, w = channels_last(g), behaved(inputs[1])
         dx, dw = self._gradients(pixels, y, w, wanted, options)
-        db = y.reshape(-1, y.shape[3]).sum(axis=0) if wanted[2] else None
+        rows = y.reshape(-1, y.shape[3])
+        db = product(np.ones((1, len(rows)), y.dtype), rows)[0] if wanted[2] else None
         return dx if dx is None else channels_first(dx), dw, db
 
     def _gradients(self, x: Any, y: Any, w: Any, wanted: Any, options: tuple[Any, ...]) -> Gradients:

@@ -8,7 +8,7 @@ Source: Georganas et al., SC 2018; Shi et al., "Is the deconvolution layer the s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from math import ceil, prod
 from typing import Any, NamedTuple
@@ -79,7 +79,7 @@ def dw(
     (n, p, q, k), c = y.shape, x.shape[3] // groups
     filters, lanes = k // groups, lanes_of(x.dtype)
     count = _threads(y.size * c * prod(width))
-    taps, phases, corner = _windows(width, padding, dilation)
+    taps, _, corner = _windows(width, padding, dilation)
     joined = width[1] if dilation[1] == groups == 1 and _apart(c, x.itemsize) == c else 1
     numbers = (*stride, 1, 1, *corner, joined)
     row_bytes = x[0, 0].nbytes * stride[0] + y[0, 0].nbytes
@@ -104,7 +104,9 @@ def dw(
 
 # --- which pixels meet ------------------------------------------------------------------------------------------------
 
-Meetings = tuple[np.ndarray, np.ndarray, Ints]  # taps (number, row, column), phases (row, column, taps from … to), corner
+Meetings = tuple[
+    np.ndarray, np.ndarray, Ints
+]  # taps (number, row, column), phases (row, column, taps from … to), corner
 
 
 @lru_cache(maxsize=1024)
@@ -131,7 +133,7 @@ def _phases(width: Ints, stride: Ints, padding: Pairs, dilation: Ints) -> Meetin
     return _meetings(taps, phases)
 
 
-def _meetings(taps: list[Ints], phases: list[Ints]) -> Meetings:
+def _meetings(taps: Sequence[Ints], phases: Sequence[Ints]) -> Meetings:
     rows, columns = ([tap[axis] for tap in taps] for axis in (1, 2))
     return np.array(taps), np.array(phases), (min(rows), max(rows), min(columns), max(columns))
 
@@ -140,7 +142,7 @@ def _slide(
     source: np.ndarray, filters: Filters, bias: np.ndarray | None, out: np.ndarray, meetings: Meetings,
     step: Ints, out_step: Ints, joined: int,
 ) -> None:  # fmt: skip
-    """Fill ``out`` with products of windows of ``source``, whose pixels advance by ``step`` as out's by ``out_step``."""
+    """Fill ``out`` with products of windows of ``source``; while out advances by ``out_step``, these do by ``step``."""
     taps, phases, corner = meetings
     if len(taps) == 1 and step == out_step == (1, 1) and source.shape[:3] == out.shape[:3] and not any(corner):
         wide = _rows(prod(out.shape[:3]))  # every pixel by itself: in which rows does not matter
@@ -197,10 +199,12 @@ def _fill(
     numbers: Any,
 ) -> None:  # fmt: skip
     """Some chunks of ``_slide``."""
-    begin, end, first_block, last_block, step, across_step, out_step, out_across, top, bottom, left, right, joined = numbers
+    begin, end, first_block, last_block, step, across_step, out_step, out_across, top, bottom, left, right, joined = (
+        numbers
+    )
     _, height, wide, k = out.shape
     groups, _, places, terms, block = packed.shape
-    size, c, columns = x.itemsize, x.shape[3], k // groups
+    size, columns = x.itemsize, k // groups
     start, stop, panel = first_block * block, min(last_block * block, columns), places * terms * block * x.itemsize
     for chunk in chunks[begin:end]:
         first, last = chunk[2] * step + top, (chunk[3] - 1) * step + bottom
@@ -238,7 +242,7 @@ def _weigh(
     begin, end, start, stop, step, across_step, _, _, top, bottom, left, right, joined = numbers
     _, height, wide, k = y.shape
     groups, terms, filters = out.shape
-    size, c, channels, block = x.itemsize, x.shape[3], terms // len(taps), BLOCK // x.itemsize
+    size, channels, block = x.itemsize, terms // len(taps), BLOCK // x.itemsize
     nothing = np.zeros(filters + block, x.dtype)
     for number in range(begin, end):
         chunk = chunks[number]
@@ -298,16 +302,16 @@ def _chunks(
 
 
 def _room(x: np.ndarray, pixels: int, rows: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """This thread's room for a padded chunk, and for two tables of offsets."""
+    """Room of this thread's own for a padded chunk, and for two tables of offsets."""
     tables = space("tables", (2, rows, 2), np.int64)
     return space("area", (pixels * _apart(x.shape[3], x.itemsize),), x.dtype), tables[0], tables[1]
 
 
 @numba.njit(**OPTIONS)
 def _area(x: Any, work: Any, chunk: Any, top: int, bottom: int, left: int, right: int) -> Any:
-    """Return where the chunk's windows lie, in x or in a copy with zeros around, and its pixels', rows', images' bytes."""
+    """Return where the chunk's windows lie, in x or a copy with zeros around, and the bytes of a pixel, row, image."""
     _, height, wide, c = x.shape
-    size, channels = x.itemsize, _apart(c, x.itemsize)
+    size, channels = x.itemsize, _kept_apart(c, x.itemsize)
     if top >= 0 and left >= 0 and bottom < height and right < wide and c == channels:
         at = ((chunk[0] * height + top) * wide + left) * c * size
         return _at(x) + at, c * size, wide * c * size, height * wide * c * size
@@ -329,10 +333,12 @@ def _area(x: Any, work: Any, chunk: Any, top: int, bottom: int, left: int, right
     return _at(work), channels * size, row_bytes, (bottom - top + 1) * row_bytes
 
 
-@numba.njit(**OPTIONS)
 def _apart(c: int, size: int) -> int:
-    """How far pixels of c channels are kept apart: not a multiple of a page, or they would share a place in the cache."""
+    """How far pixels of c channels are kept apart: a multiple of a page, and they would share a place in the cache."""
     return c if c * size % 4096 else c + 64 // size
+
+
+_kept_apart = numba.njit(**OPTIONS)(_apart)
 
 
 def _threads(multiply_adds: int) -> int:

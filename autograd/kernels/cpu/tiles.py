@@ -123,7 +123,9 @@ def _emit(
                 distance = [word(0), row, builder.mul(row, word(2)), row3][i % 4]
                 number = load(builder.add(at_row, distance), element)
                 spread = builder.shuffle_vector(
-                    builder.insert_element(empty, number, zero), empty, ir.Constant(ir.VectorType(zero.type, lanes), None)
+                    builder.insert_element(empty, number, zero),
+                    empty,
+                    ir.Constant(ir.VectorType(zero.type, lanes), None),
                 )
                 for j in range(n):
                     product = [spread, columns_of_b[j], builder.load(sums[i][j])]
@@ -191,6 +193,6 @@ def contract(
             left = columns - first
             _multiply(
                 out, stop - start, min(VECTORS, (left + lanes - 1) // lanes), a + places[place, 0] + start * a_row,
-                a_row, a_step, b + block * panel, b_step, np.int64(runs.ctypes.data), len(runs), length, bias + first * size,
-                c + places[place, 1] + start * c_row + first * size, c_row, left, np.int64(add),
+                a_row, a_step, b + block * panel, b_step, np.int64(runs.ctypes.data), len(runs), length,
+                bias + first * size, c + places[place, 1] + start * c_row + first * size, c_row, left, np.int64(add),
             )  # fmt: skip

@@ -46,7 +46,7 @@ def project(tmp_path):
             (tmp_path / f"{name}.py").write_text(text)
         command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *(["-p", plugin] if plugin else [])]
         done = subprocess.run(
-            [*command, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=120,
+            [*command, *arguments], cwd=tmp_path, capture_output=True, text=True,
             env={**environment, "PYTHONPATH": str(ROOT)},
         )  # fmt: skip
         assert (done.returncode == 0) == passes, done.stdout + done.stderr

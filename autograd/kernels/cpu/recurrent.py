@@ -19,6 +19,7 @@ from .recurrent_cells import GRU, LSTM, RELU, TANH
 from .recurrent_steps import WIDTH, backward_steps, forward_steps, panels
 
 THREADED = 1e7  # multiplications from which a second thread pays
+LARGE = 1 << 18  # numbers of a matrix from which it pays to copy it
 
 
 class Recurrent:
@@ -36,75 +37,64 @@ class Recurrent:
         if running is None:
             return NotImplemented
         parts = _parts(rows, steps * rows * (w_xh.size + w_hh.size))
-        arrange = bool(len(parts) > 1 or axis or reverse or lengths is not None)
-        x = behaved(x)
         ends = [np.array(s, order="C") for s in states]
-        xs = self._empty(steps * rows, x.shape[2]) if arrange else x.reshape(steps * rows, -1)
         hs, *cs = [self._empty((steps + 1) * rows, hidden) for _ in ends]
-        gates = self._empty(steps * rows, 4 * hidden) if self.kind in (LSTM, GRU) else hs
-        kept = xs, gates, hs, (cs or [hs])[0]
+        kept = self._empty(steps * rows, 4 * hidden) if self.kind in (LSTM, GRU) else hs, hs, (cs or [hs])[0]
         output = self._empty(*x.shape[:2], hidden)
-        w_xh, w_hh, bias = behaved(w_xh), self._panels(w_hh, True, len(parts)), self._bias(b_xh, b_hh, len(w_hh))
-
-        def run(part: int) -> None:
-            forward_steps(
-                self.kind, self.address, x, int(axis), bool(reverse), running, *parts[part], arrange, w_xh, w_hh, bias,
-                *kept, output, ends[0], ends[-1],
-            )  # fmt: skip
-
-        threads.run(run, len(parts))
-        return (output, *ends), (running, parts, arrange, kept)
+        given = (
+            behaved(x), int(axis), bool(reverse), running, _panels(self._turned(w_xh), True), _panels(w_hh, True),
+            self._bias(b_xh, b_hh, len(w_hh)), *kept, output, ends[0], ends[-1],
+        )  # fmt: skip
+        threads.run(lambda i: forward_steps(self.kind, self.address, *given[:4], *parts[i], *given[4:]), len(parts))
+        return (output, *ends), (running, parts, kept)
 
     def backward(self, g: Any, wanted: Any, inputs: Any, residuals: Any, *params: Any) -> list[Any]:
         """The gradients of x, the first states, the weights and the biases; a thread's part of a sum is added last."""
         (x, *_), (w_xh, w_hh, *_) = inputs, inputs[self.states + 1 :]
-        _, axis, reverse, truncate = params[:4]
-        running, parts, arrange, kept = residuals
-        g_output, w_xh, w_hh = behaved(g[0]), behaved(w_xh), self._panels(w_hh, False, len(parts))
-        begins = [np.array(part, order="C") for part in g[1:]]
-        d = self._empty(x.shape[0] * x.shape[1], 4 * begins[0].shape[1] if self.kind in (LSTM, GRU) else len(w_xh))
-        dx = self._empty(*x.shape)
-        dxs = self._empty(*kept[0].shape) if arrange else dx.reshape(kept[0].shape)
-        sums = [
-            (self._empty(*w_xh.shape), self._empty(*inputs[self.states + 2].shape), self._empty(d.shape[1]))
-            for _ in parts
-        ]
-
-        def run(part: int) -> None:
-            backward_steps(
-                self.kind, self.address, g_output, int(axis), bool(reverse), int(truncate or 0), running, *parts[part],
-                arrange, w_xh, w_hh, *kept, d, begins[0], begins[-1], wanted[0], dx, dxs, *sums[part],
-            )  # fmt: skip
-
-        threads.run(run, len(parts))
+        lengths, axis, reverse, truncate = params[:4]
+        running, parts, kept = residuals
+        arrange = bool(len(parts) > 1 or axis or reverse or lengths is not None)
+        x, dx, begins = behaved(x), self._empty(*x.shape), [np.array(part, order="C") for part in g[1:]]
+        d = self._empty(x.shape[0] * x.shape[1], 4 * w_hh.shape[1] if self.kind == GRU else len(w_hh))
+        xs = self._empty(len(d), x.shape[2]) if arrange else x.reshape(len(d), -1)
+        sums = [(self._empty(*w_xh.shape), self._empty(*w_hh.shape), self._empty(d.shape[1])) for _ in parts]
+        before = x, int(axis), bool(reverse), int(truncate or 0), running
+        given = (
+            arrange, behaved(self._turned(w_xh)), _panels(w_hh, False), *kept, behaved(g[0]), d, begins[0], begins[-1],
+            xs, wanted[0], dx,
+        )  # fmt: skip
+        threads.run(lambda i: backward_steps(self.kind, self.address, *before, *parts[i], *given, *sums[i]), len(parts))
         for total, *others in zip(*sums, strict=True):
             for other in others:
                 total += other
         dw_xh, dw_hh, db = sums[0]
-        hidden = begins[0].shape[1]
-        biases = (db, db.copy())
-        if self.kind == GRU:
-            biases = (np.concatenate([db[hidden : 3 * hidden], db[:hidden]]), db[hidden:].copy())
-        found = [dx, *begins, dw_xh, dw_hh, *biases]
+        db_xh, db_hh = db[: len(w_hh)], db[len(db) - len(w_hh) :]
+        found = [dx, *begins, self._turned(dw_xh, -1), dw_hh, self._turned(db_xh, -1).copy(), db_hh.copy()]
         return [gradient if want else None for gradient, want in zip(found, wanted, strict=True)]
 
     def _empty(self, *shape: int) -> np.ndarray:
         return np.empty(shape, self.dtype)
 
+    def _turned(self, w: Any, by: int = 1) -> Any:
+        """A GRU's r, z, n as n, r, z, and back with −1: the gates' columns, of which W_hh reaches all but the first."""
+        return np.roll(w, by * (len(w) // 3), axis=0) if self.kind == GRU else w
+
     def _bias(self, b_xh: Any, b_hh: Any, size: int) -> np.ndarray:
-        """The sum of the biases, in the order of the gates' columns; a GRU's of W_hn·h for itself."""
+        """The sum of the biases of each column of the gates."""
         of_x, of_h = [np.zeros(size, self.dtype) if b is None else b for b in (b_xh, b_hh)]
         if self.kind != GRU:
             return of_x + of_h
-        n = 2 * (size // 3)
-        return np.concatenate([of_x[n:], of_x[:n] + of_h[:n], of_h[n:]])
+        total = np.zeros(size // 3 * 4, self.dtype)
+        total[:size] = self._turned(of_x)
+        total[size // 3 :] += of_h
+        return total
 
-    def _panels(self, w: np.ndarray, transposed: bool, parts: int) -> np.ndarray:
-        w, out = behaved(w), self._empty(w.size)
-        count = -(-w.shape[0 if transposed else 1] // WIDTH)
-        pieces = list(threads.slices(count, min(parts, count)))
-        threads.run(lambda i: panels(w, transposed, out, pieces[i].start, pieces[i].stop), len(pieces))
-        return out
+
+def _panels(w: np.ndarray, transposed: bool) -> np.ndarray:
+    out, count = np.empty(w.size, w.dtype), -(-w.shape[0 if transposed else 1] // WIDTH)
+    w, pieces = behaved(w), list(threads.slices(count, min(threads.get_num_threads(), count) if w.size >= LARGE else 1))
+    threads.run(lambda i: panels(w, transposed, out, pieces[i].start, pieces[i].stop), len(pieces))
+    return out
 
 
 def _parts(rows: int, products: int) -> list[tuple[int, int]]:
@@ -126,6 +116,7 @@ def _running(lengths: Any, rows: int, steps: int) -> Any:
 
 def _plan(kinds: dict[str, int], spec: Spec) -> Any:
     x, h = spec.shapes[:2]
+    assert x is not None and h is not None
     types = {d for d in spec.dtypes if d is not None}
     axis, truncate = spec.params["axis"], spec.params["truncate"]
     kind = kinds.get(spec.params.get("nonlinearity", ""))

@@ -15,6 +15,7 @@ from .recurrent_cells import (
     GRU,
     LSTM,
     RELU,
+    borrowed,
     gru_backward,
     gru_forward,
     lstm_backward,
@@ -47,18 +48,18 @@ def panels(w: Any, transposed: bool, out: Any, first: int, last: int) -> None:
 
 
 @_inner
-def _add_product(address: int, m: int, n: int, k: int, a: int, lda: int, b: Any, c: int, ldc: int) -> None:
-    """C += A·B, with B in panels."""
+def _product(address: int, m: int, n: int, k: int, a: int, lda: int, b: Any, beta: float, c: int, ldc: int) -> None:
+    """C = A·B + beta·C, with B in panels."""
     one, size = b.dtype.type(1), b.itemsize
     rows = -(-m // -(-m // ROWS))
     for j in range(0, n, WIDTH):
         width = min(WIDTH, n - j)
         for i in range(0, k, DEPTH):
-            piece = b.ctypes.data + (j * k + i * width) * size
+            piece, keep = b.ctypes.data + (j * k + i * width) * size, one if i else beta
             for r in range(0, m, rows):
                 gemm(
                     address, False, False, min(rows, m - r), width, min(DEPTH, k - i), one,
-                    a + (r * lda + i) * size, lda, piece, width, one, c + (r * ldc + j) * size, ldc,
+                    a + (r * lda + i) * size, lda, piece, width, keep, c + (r * ldc + j) * size, ldc,
                 )  # fmt: skip
 
 
@@ -91,38 +92,40 @@ def _arrange(x: Any, axis: int, reverse: bool, lengths: Any, first: int, last: i
 
 @compiled
 def forward_steps(
-    kind: int, address: int, x: Any, axis: int, reverse: bool, lengths: Any, first: int, last: int, arrange: bool,
-    w_xh: Any, w_hh: Any, b: Any, xs: Any, gates: Any, hs: Any, cs: Any, output: Any, h: Any, c: Any,
+    kind: int, address: int, x: Any, axis: int, reverse: bool, lengths: Any, first: int, last: int, w_xh: Any,
+    w_hh: Any, b: Any, gates: Any, hs: Any, cs: Any, output: Any, h: Any, c: Any,
 ) -> None:  # fmt: skip
     """Run rows ``first`` … ``last`` − 1; ``h`` and ``c`` hold their first states and get their last.
 
-    ``w_hh`` is in panels. Kept are the inputs in order (``xs``), the gates, and all states (``hs``, ``cs``).
+    The weights are in panels. Kept are the gates and all states, ``hs`` and ``cs``.
     """
     steps, rows, inputs, hidden = x.shape[axis], last - first, x.shape[2], h.shape[1]
     zero, one, size = h.dtype.type(0), h.dtype.type(1), h.itemsize
-    own, states = slice(steps * first, steps * last), slice((steps + 1) * first, (steps + 1) * last)
-    xs, hs, cs = xs[own], hs[states], cs[states]
-    gates = hs[rows:] if kind <= RELU else gates[own]
-    width, skipped = gates.shape[1], hidden if kind == GRU else 0
-    if arrange:
-        _arrange(x, axis, reverse, lengths, first, last, xs, False)
-    begin, at, turned = xs.ctypes.data, gates.ctypes.data, 2 * hidden if kind == GRU else 0
-    if kind == GRU:  # the rows of r, z, n go to the columns after, and n's to the first
-        gemm(address, False, True, steps * rows, turned, inputs, one, begin, inputs, w_xh.ctypes.data, inputs, zero,
-             at + hidden * size, width)  # fmt: skip
-    gemm(address, False, True, steps * rows, hidden if kind == GRU else width, inputs, one, begin, inputs,
-         w_xh.ctypes.data + turned * inputs * size, inputs, zero, at, width)  # fmt: skip
+    states = slice((steps + 1) * first, (steps + 1) * last)
+    x, lengths, b, output, h, c = (
+        borrowed(x),
+        borrowed(lengths),
+        borrowed(b),
+        borrowed(output),
+        borrowed(h),
+        borrowed(c),
+    )
+    hs, cs, gates = borrowed(hs)[states], borrowed(cs)[states], borrowed(gates)
+    gates = hs[rows:] if kind <= RELU else gates[steps * first : steps * last]
+    width, skipped, apart = gates.shape[1], hidden if kind == GRU else 0, inputs * (steps if axis == 1 else 1)
     hs[:rows] = h[first:last]
     if kind == LSTM:
         cs[:rows] = c[first:last]
     for s in range(steps):
         t, a = _time(s, steps, reverse), gates[s * rows : (s + 1) * rows]
+        before, after = hs[s * rows : (s + 1) * rows], hs[(s + 1) * rows : (s + 2) * rows]
+        _product(address, rows, width - skipped, inputs, _row(x, axis, t, first).ctypes.data, apart, w_xh, zero,
+                 a.ctypes.data, width)  # fmt: skip
         if kind == GRU:
             for r in range(rows):
                 a[r, 3 * hidden :] = b[3 * hidden :]
-        before, after = hs[s * rows : (s + 1) * rows], hs[(s + 1) * rows : (s + 2) * rows]
-        _add_product(address, rows, width - skipped, hidden, before.ctypes.data, hidden, w_hh,
-                     a.ctypes.data + skipped * size, width)  # fmt: skip
+        _product(address, rows, width - skipped, hidden, before.ctypes.data, hidden, w_hh, one,
+                 a.ctypes.data + skipped * size, width)  # fmt: skip
         for r in range(rows):
             y, c_before, c_after = _row(output, axis, t, first + r), cs[s * rows + r], cs[(s + 1) * rows + r]
             if t >= lengths[first + r]:
@@ -145,19 +148,21 @@ def forward_steps(
 
 @compiled
 def backward_steps(
-    kind: int, address: int, g: Any, axis: int, reverse: bool, truncate: int, lengths: Any, first: int, last: int,
-    arrange: bool, w_xh: Any, w_hh: Any, xs: Any, gates: Any, hs: Any, cs: Any, d: Any, dh: Any, dc: Any,
-    wants_dx: bool, dx: Any, dxs: Any, dw_xh: Any, dw_hh: Any, db: Any,
+    kind: int, address: int, x: Any, axis: int, reverse: bool, truncate: int, lengths: Any, first: int, last: int,
+    arrange: bool, w_xh: Any, w_hh: Any, gates: Any, hs: Any, cs: Any, g: Any, d: Any, dh: Any, dc: Any, xs: Any,
+    wants_dx: bool, dx: Any, dw_xh: Any, dw_hh: Any, db: Any,
 ) -> None:  # fmt: skip
     """The gradients of rows ``first`` … ``last`` − 1; ``dh`` and ``dc`` hold those of the last states, get the first's.
 
-    ``d`` has columns as the gates have them; ``dw_xh``, ``dw_hh`` and ``db`` get these rows' part of the sum.
+    ``w_hh`` is in panels. ``d`` has columns as the gates have them; ``dw_xh``, ``dw_hh`` and ``db`` get the part of the
+    sum that is these rows'. Where the rows must be arranged, ``xs`` is work space.
     """
-    steps, rows, inputs, hidden = g.shape[axis], last - first, w_xh.shape[1], dh.shape[1]
+    steps, rows, inputs, hidden = x.shape[axis], last - first, x.shape[2], dh.shape[1]
     zero, one, size = dh.dtype.type(0), dh.dtype.type(1), dh.itemsize
     own, states = slice(steps * first, steps * last), slice((steps + 1) * first, (steps + 1) * last)
-    xs, hs, cs, gates, d, dxs = xs[own], hs[states], cs[states], gates[own], d[own], dxs[own]
-    dh, dc = dh[first:last], dc[first:last]
+    g, lengths, x, dx, db = borrowed(g), borrowed(lengths), borrowed(x), borrowed(dx), borrowed(db)
+    xs, gates, d = borrowed(xs)[own], borrowed(gates)[own], borrowed(d)[own]
+    hs, cs, dh, dc = borrowed(hs)[states], borrowed(cs)[states], borrowed(dh)[first:last], borrowed(dc)[first:last]
     width, skipped = d.shape[1], hidden if kind == GRU else 0
     db[:] = zero
     for s in range(steps - 1, -1, -1):
@@ -175,29 +180,23 @@ def backward_steps(
                 rnn_backward(kind == RELU, hs[at + rows], y, dh[r], now[r])
             for j in range(width):
                 db[j] += now[r, j]
-        _add_product(address, rows, hidden, width - skipped, now.ctypes.data + skipped * size, width, w_hh,
-                     dh.ctypes.data, hidden)  # fmt: skip
+        _product(address, rows, hidden, width - skipped, now.ctypes.data + skipped * size, width, w_hh, one,
+                 dh.ctypes.data, hidden)  # fmt: skip
         before = _time(s - 1, steps, reverse)  # the step that made the state which step s begins with
         if truncate and s and (min(t, before) + 1) % truncate == 0:
             for r in range(rows):
                 if max(t, before) < lengths[first + r]:  # a row that begins or has ended keeps its state as it is
                     dh[r] = zero
                     dc[r] = zero
-    many, begin, of_x = steps * rows, d.ctypes.data, xs.ctypes.data
-    gemm(address, True, False, width - skipped, hidden, many, one, begin + skipped * size, width, hs.ctypes.data,
-         hidden, zero, dw_hh.ctypes.data, hidden)  # fmt: skip
-    turned = 2 * hidden if kind == GRU else 0
-    n = hidden if kind == GRU else width
-    if kind == GRU:
-        gemm(address, True, False, turned, inputs, many, one, begin + hidden * size, width, of_x, inputs, zero,
-             dw_xh.ctypes.data, inputs)  # fmt: skip
-    gemm(address, True, False, n, inputs, many, one, begin, width, of_x, inputs, zero,
-         dw_xh.ctypes.data + turned * inputs * size, inputs)  # fmt: skip
+    if arrange:
+        _arrange(x, axis, reverse, lengths, first, last, xs, False)
+    many, n, begin = steps * rows, width - skipped, d.ctypes.data
+    gemm(address, True, False, n, hidden, many, one, begin + skipped * size, width, hs.ctypes.data, hidden, zero,
+         dw_hh.ctypes.data, hidden)  # fmt: skip
+    gemm(address, True, False, n, inputs, many, one, begin, width, xs.ctypes.data, inputs, zero, dw_xh.ctypes.data,
+         inputs)  # fmt: skip
     if wants_dx:
-        gemm(address, False, False, many, inputs, n, one, begin, width, w_xh.ctypes.data + turned * inputs * size,
-             inputs, zero, dxs.ctypes.data, inputs)  # fmt: skip
-        if kind == GRU:
-            gemm(address, False, False, many, inputs, turned, one, begin + hidden * size, width, w_xh.ctypes.data,
-                 inputs, one, dxs.ctypes.data, inputs)  # fmt: skip
+        gemm(address, False, False, many, inputs, n, one, begin, width, w_xh.ctypes.data, inputs, zero,
+             xs.ctypes.data if arrange else dx.ctypes.data, inputs)  # fmt: skip
         if arrange:
-            _arrange(dx, axis, reverse, lengths, first, last, dxs, True)
+            _arrange(dx, axis, reverse, lengths, first, last, xs, True)

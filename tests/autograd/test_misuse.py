@@ -168,7 +168,7 @@ def test_every_operation_explains_itself(name: str) -> None:
     op = OPS[name]
     sample = samples.draw(op, np.random.default_rng(0), op.cases[0])
     inputs = (sample.inputs,) if op.contract.variadic else sample.inputs
-    assert autograd.explain(op.call, *inputs, **sample.params).startswith(f"{name} on cpu (ndarray): the ")
+    assert autograd.explain(op.call, *inputs, **sample.params).startswith(f"{name} on cpu (ndarray): ")
 
 
 X = np.ones(2)

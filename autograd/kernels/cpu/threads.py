@@ -6,6 +6,8 @@ they work. Inside ``run`` the BLAS works with one thread, so that the machine's 
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -23,6 +25,16 @@ def _available() -> int:
     if given.isdigit() and int(given) > 0:
         return int(given)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _find_getcpu() -> Callable[[], int] | None:
+    """Return the C library's function that says on which core the caller runs, on Linux."""
+    if not hasattr(os, "sched_setaffinity"):
+        return None
+    return getattr(ctypes.CDLL(None), "sched_getcpu", None)
+
+
+_getcpu = _find_getcpu()
 
 
 class _Job:
@@ -51,6 +63,9 @@ class Pool:
         self.started = False
         self.inside = threading.local()
         self.starting = threading.Lock()
+        self.helpers: list[threading.Thread] = []
+        self.cores = os.sched_getaffinity(0) if _getcpu else set()
+        self.avoided: int | None = None
 
     def run(self, task: Task, parts: int) -> None:
         """Call ``task(part)`` for every part, 0 … parts − 1, in any order; raise what the first that failed raised."""
@@ -64,7 +79,10 @@ class Pool:
             if not self.started:
                 self.started = True
                 for number in range(1, self.count):
-                    threading.Thread(target=self._serve, name=f"autograd-{number}", daemon=True).start()
+                    helper = threading.Thread(target=self._serve, name=f"autograd-{number}", daemon=True)
+                    helper.start()
+                    self.helpers.append(helper)
+            self._keep_apart()
         job, done = _Job(task, parts), threading.Semaphore(0)
         with blas.alone():
             for _ in range(helpers):
@@ -78,6 +96,15 @@ class Pool:
                     done.acquire()
         if job.error is not None:
             raise job.error
+
+    def _keep_apart(self) -> None:
+        """Keep the helpers off the caller's core: Linux wakes them there, to wait, while another core idles."""
+        if not _getcpu or len(self.cores) < 2 or (core := _getcpu()) == self.avoided:
+            return
+        self.avoided = core
+        for helper in self.helpers:
+            with contextlib.suppress(OSError):
+                os.sched_setaffinity(helper.native_id or 0, self.cores - {core})
 
     def _serve(self) -> None:
         self.inside.pool = True

@@ -13,10 +13,11 @@ import numpy as np
 
 from ..registry import Spec
 from . import threads
+from .compile import behaved, compiled
 
-LARGE = (
-    1 << 18
-)  # multiply-adds above which OpenBLAS takes several threads (its GEMM_MULTITHREAD_THRESHOLD, 4, times 2¹⁶)
+LARGE = 1 << 18  # multiply-adds above which OpenBLAS would start threads of its own
+SEVERAL = 1 << 23  # multiply-adds that are worth several threads: 70 µs of one
+FEW = 8  # rows of x that are multiplied, by dot products, with a matrix read once and as it lies in memory
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 Matrix = np.ndarray
@@ -27,7 +28,7 @@ def product(a: Matrix, b: Matrix, bias: Any = None) -> Matrix:
     a, b = _readable(a), _readable(b)
     (m, k), n = a.shape, b.shape[1]
     out = np.empty((m, n), a.dtype)
-    parts = threads.get_num_threads() if m * n * k > LARGE else 1
+    parts = threads.get_num_threads() if m * n * k > SEVERAL else 1
     cuts = tuple(threads.slices(max(m, n), parts))
 
     def task(part: int) -> None:
@@ -37,11 +38,36 @@ def product(a: Matrix, b: Matrix, bias: Any = None) -> Matrix:
         if bias is not None:
             own += bias[columns]
 
-    if parts > 1:
-        threads.run(task, parts)
-    else:
-        task(0)
+    threads.run(task, parts)
     return out
+
+
+def dots(x: Matrix, w: Matrix, bias: Any) -> Matrix:
+    """Return x · wᵀ plus a bias for each column, where x has few rows: w is read once, in its order."""
+    x, w, (m, k), n = behaved(x), behaved(w), x.shape, len(w)
+    out = np.empty((m, n), x.dtype)
+    parts = threads.get_num_threads() if m * n * k > SEVERAL // 8 else 1
+    threads.run(lambda part: _dots(x, w, out, part * n // parts, (part + 1) * n // parts), parts)
+    if bias is not None:
+        out += bias
+    return out
+
+
+@compiled
+def _dots(x: Any, w: Any, out: Any, first: int, last: int) -> None:
+    """Columns ``first`` … ``last`` − 1 of x · wᵀ, four by four."""
+    m, terms = x.shape
+    for top in range(0, m, 4):
+        a, b, c, d = top, min(top + 1, m - 1), min(top + 2, m - 1), min(top + 3, m - 1)
+        for j in range(first, last, 2):
+            i = min(j + 1, last - 1)
+            aj = bj = cj = dj = ai = bi = ci = di = x.dtype.type(0)
+            for t in range(terms):
+                wj, wi, xa, xb, xc, xd = w[j, t], w[i, t], x[a, t], x[b, t], x[c, t], x[d, t]
+                aj, bj, cj, dj = aj + xa * wj, bj + xb * wj, cj + xc * wj, dj + xd * wj
+                ai, bi, ci, di = ai + xa * wi, bi + xb * wi, ci + xc * wi, di + xd * wi
+            out[a, j], out[b, j], out[c, j], out[d, j] = aj, bj, cj, dj
+            out[a, i], out[b, i], out[c, i], out[d, i] = ai, bi, ci, di
 
 
 def _readable(x: Matrix) -> Matrix:
@@ -66,7 +92,9 @@ class Linear:
 
     def forward(self, x: Any, w: Any, b: Any) -> tuple[Any, None]:
         """Return the affine map."""
-        return product(x.reshape(-1, x.shape[-1]), w.T, b).reshape(*x.shape[:-1], len(w)), None
+        rows = x.reshape(-1, x.shape[-1])
+        out = dots(rows, w, b) if len(rows) <= FEW and w.size > LARGE else product(rows, w.T, b)
+        return out.reshape(*x.shape[:-1], len(w)), None
 
     def backward(self, g: Any, wanted: Sequence[bool], inputs: Any, _: None) -> tuple[Any, ...]:
         """Return the gradients of x, w and b."""

@@ -52,7 +52,7 @@ def matmul(x: Any, y: Any) -> Any:
 matmul.op = _matmul.op  # type: ignore[attr-defined]
 
 
-@composite("x: ... D, w: K D, b: K", cases=({}, {"b": None}))
+@composite("x: ... D, w: K D, b: K")
 def linear(x: Any, w: Any, b: Any = None) -> Any:
     """Affine map of the last axis, out[…, k] = b[k] + Σ_d w[k, d]·x[…, d]."""
     out = x @ w.T

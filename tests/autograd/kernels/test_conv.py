@@ -6,24 +6,35 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import autograd
-from autograd.kernels.cpu import conv, direct
+from autograd.kernels.cpu import columns, conv, direct, matmul
 from autograd.ops.conv import conv2d_dw, conv2d_dx
 from tests.autograd.kernels.layouts import layouts
 
 
-@pytest.fixture(params=[1, 2, 3], autouse=True)
-def threads(request, monkeypatch):
+@pytest.fixture(params=[(1, (direct,)), (2, (direct,)), (3, (direct,)), (2, (columns, direct))], autouse=True)
+def however_little(request, monkeypatch):
     """However little there is to do, it is done in many chunks by several threads."""
-    monkeypatch.setattr(conv, "ALGORITHMS", (direct,))
-    for constant, value in (("ALONE", 0), ("SEVERAL", 0), ("CHUNK", 2000)):
-        monkeypatch.setattr(direct, constant, value)
-    autograd.conv2d.op.impls.clear()
-    direct._chunks.cache_clear()
+    count, algorithms = request.param
+    monkeypatch.setattr(conv, "ALGORITHMS", algorithms)
+    for module, name, value in (
+        (direct, "ALONE", 0), (direct, "SEVERAL", 0), (direct, "CHUNK", 2000), (matmul, "SEVERAL", 0),
+        (columns, "SEVERAL", 0), (columns, "MANY", 0), (columns, "FEW", 10**9),
+    ):  # fmt: skip
+        monkeypatch.setattr(module, name, value)
     before = autograd.get_num_threads()
-    autograd.set_num_threads(request.param)
+    autograd.set_num_threads(count)
+    forget()
     yield
     autograd.set_num_threads(before)
+    forget()
+
+
+def forget():
+    """Plans and chunks are remembered."""
     direct._chunks.cache_clear()
+    for op in (autograd.conv2d, conv2d_dx, conv2d_dw):
+        op.op.impls.clear()
+    autograd.biased_conv2d.op.plans.clear()
 
 
 @st.composite
@@ -35,6 +46,8 @@ def convolutions(draw):
     width, dilation = (tuple(draw(st.integers(1, most)) for _ in range(2)) for most in (4, 2))
     stride = tuple(draw(st.integers(1, 3)) for _ in range(2))
     padding = tuple((draw(st.integers(0, 3)), draw(st.integers(0, 3))) for _ in range(2))
+    if draw(st.booleans()) and groups == 1:
+        width, padding = (1, 1), ((0, 0), (0, 0))
     least = [max(1, (r - 1) * d + 1 - sum(p)) for r, d, p in zip(width, dilation, padding, strict=True)]
     size = [n + draw(st.integers(0, 17)) for n in least]
     shapes = (draw(st.integers(1, 4)), groups * c, *size), (groups * k, c, *width), (groups * k,)

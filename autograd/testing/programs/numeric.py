@@ -33,6 +33,16 @@ def _channels(v: Any, x: Any) -> Any:
     return v.reshape((-1,) + (1,) * (x.ndim - 2))
 
 
+def _batch_norm(x: Any, w: Any, b: Any, mean: Any, var: Any, eps: float) -> Any:
+    return (x - _channels(mean, x)) / np.sqrt(_channels(var, x) + eps) * _channels(w, x) + _channels(b, x)
+
+
+def _batch_norm_training(x: Any, w: Any, b: Any, eps: float) -> Any:
+    axes = (0, *range(2, x.ndim))
+    mean, var = x.mean(axes), x.var(axes)
+    return _batch_norm(x, w, b, mean, var, eps), mean, var
+
+
 def _group_norm(x: Any, w: Any, b: Any, groups: int, eps: float) -> Any:
     apart = _standard(x.reshape(x.shape[0], groups, -1), -1, eps).reshape(x.shape)
     return apart * _channels(w, x) + _channels(b, x)
@@ -90,6 +100,7 @@ TABLE: dict[str, Callable[..., Any]] = {
     "einsum": lambda *xs: np.einsum(xs[-1], *xs[:-1]),
     "elu": _linear_tail(_elu),
     "embedding": lambda indices, w: w[indices],
+    "embedding_dw": lambda y, indices, shape: (indices == np.arange(shape[0])[:, None]).astype(y.dtype) @ y,
     "erf": erf,
     "erfc": lambda x: 1 - erf(x),
     "eye_like": lambda x: np.identity(x.shape[-1]) == 1,
@@ -100,8 +111,8 @@ TABLE: dict[str, Callable[..., Any]] = {
     ),
     "getitem": lambda x, index: x[index],
     "group_norm": _group_norm,
-    "batch_norm": lambda x, w, b, mean, var, eps: (x - _channels(mean, x))
-    / np.sqrt(_channels(var, x) + eps) * _channels(w, x) + _channels(b, x),
+    "batch_norm": _batch_norm,
+    "batch_norm_training": _batch_norm_training,
     "hardsigmoid": lambda x: np.clip(x + 3, 0, 6) / 6,
     "hardswish": lambda x: x * np.clip(x + 3, 0, 6) / 6,
     "hardtanh": lambda x, low, high: np.clip(x, low, high),
@@ -110,6 +121,7 @@ TABLE: dict[str, Callable[..., Any]] = {
     "last_tied": _last_tied,
     "layer_norm": lambda x, w, b, axes, eps: _standard(x, tuple(range(-axes, 0)), eps) * w + b,
     "leaky_relu": _linear_tail(lambda x, slope: slope * x),
+    "linear": lambda x, w, b: x @ w.T + (0 if b is None else b),
     "log_sigmoid": lambda x: -np.log(1 + np.exp(-x)),
     "log_softmax": lambda x, axis: np.log(_softmax(x, axis)),
     "logsumexp": lambda x, axis, keepdims: np.log(np.exp(x).sum(axis, keepdims=keepdims)),
@@ -119,6 +131,7 @@ TABLE: dict[str, Callable[..., Any]] = {
     "pad": lambda x, width, value: np.pad(x, width, constant_values=value),
     "prelu": lambda x, w: np.where(x > 0, x, w * x),
     "relu": lambda x: x * (x > 0),
+    "relu_dx": lambda y, x: np.where(x > 0, y, 0),
     "relu6": lambda x: np.clip(x, 0, 6),
     "repeat": np.repeat,
     "round": np.round,

@@ -8,10 +8,10 @@ Source: Georganas et al., SC 2018; Shi et al., "Is the deconvolution layer the s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from math import ceil, prod
-from typing import Any, NamedTuple
+from typing import Any
 
 import numba
 import numpy as np
@@ -19,26 +19,13 @@ import numpy as np
 from ..reference.windows import Ints, Pairs, counts
 from . import threads
 from .compile import OPTIONS, compiled
+from .filters import Filters, at_, pack, run, unpacked, worth
 from .memory import space
-from .simd import gather, store
 from .tiles import TILE, columns_of, contract, lanes_of
 
 BLOCK = TILE.vectors * TILE.bytes  # bytes of a tile's columns
 CHUNK = 1 << 19  # bytes of images worked on at a time: half of the L2 cache
 SEVERAL = 1 << 17  # filters' numbers that are worth several threads
-ALONE = 1 << 21  # multiply-adds that one thread does sooner than several
-
-
-class Filters(NamedTuple):
-    """Filters as a matrix for every group and place: over its terms is summed, each column becomes a channel."""
-
-    flat: np.ndarray
-    groups: int
-    places: int
-    terms: int
-    columns: int
-    term: int  # the distance from term to term
-    column: int
 
 
 # --- the family -------------------------------------------------------------------------------------------------------
@@ -78,7 +65,7 @@ def dw(
     """Return the gradient of the filters, K C/groups R S, from that of the result, y."""
     (n, p, q, k), c = y.shape, x.shape[3] // groups
     filters, lanes = k // groups, lanes_of(x.dtype)
-    count = _threads(y.size * c * prod(width))
+    count = worth(y.size * c * prod(width))
     taps, _, corner = _windows(width, padding, dilation)
     joined = width[1] if dilation[1] == groups == 1 and _apart(c, x.itemsize) == c else 1
     numbers = (*stride, 1, 1, *corner, joined)
@@ -98,8 +85,8 @@ def dw(
         own = sums[0 if by_filters else part]
         _weigh(x, y, own, readable, *_room(x, *sizes), taps, chunks, np.array(limits + numbers))
 
-    _run(task, count if by_filters else len(sums), count)
-    return _filters(sums, k, c, width, count)
+    run(task, count if by_filters else len(sums), count)
+    return unpacked(sums, k, c, width, count)
 
 
 # --- which pixels meet ------------------------------------------------------------------------------------------------
@@ -154,7 +141,7 @@ def _slide(
     if bias is not None:
         added[:k] = bias
     packed = space("packed", (filters.groups, blocks, filters.places, filters.terms, block), dtype)
-    count = _threads(n * height * wide * packed.size // prod(out_step))
+    count = worth(n * height * wide * packed.size // prod(out_step))
     by_blocks = blocks >= count > 1 and packed.nbytes > source.nbytes  # every thread some filters, or some pixels
     tall, row_bytes = ceil(height / out_step[0]), source[0, 0].nbytes * step[0] + out[0, 0].nbytes * out_step[0]
     numbers = (*step, *out_step, *corner, joined)
@@ -164,17 +151,17 @@ def _slide(
     else:
         chunks, *sizes = _chunks(n, tall, row_bytes, count, numbers, ceil(wide / out_step[1]), len(taps))
         parts = min(len(chunks), count)
-        _run(lambda part: _pack(*filters, packed, part, count), count, count if packed.size > SEVERAL else 1)
+        run(lambda part: pack(*filters, packed, part, count), count, count if packed.size > SEVERAL else 1)
 
     def task(part: int) -> None:
         if by_blocks:
-            _pack(*filters, packed, part, count)
+            pack(*filters, packed, part, count)
             limits = (0, len(chunks), part * blocks // count, (part + 1) * blocks // count)
         else:
             limits = (part * len(chunks) // parts, (part + 1) * len(chunks) // parts, 0, blocks)
         _fill(source, packed, added, out, *_room(source, *sizes), taps, phases, chunks, np.array(limits + numbers))
 
-    _run(task, parts, count)
+    run(task, parts, count)
 
 
 @lru_cache(maxsize=1024)
@@ -185,12 +172,6 @@ def _rows(pixels: int) -> int:
 
 def _fullness(wide: int) -> float:
     return min(wide / (ceil(wide / TILE.rows) * TILE.rows), 0.9)
-
-
-@numba.njit(**OPTIONS)
-def _at(x: Any) -> Any:
-    """The address, as a signed number: Numba would turn a sum of both kinds into a float."""
-    return np.int64(x.ctypes.data)
 
 
 @compiled
@@ -227,8 +208,8 @@ def _fill(
                     rows += 1
             for group in range(groups if across > 0 else 0):
                 contract(
-                    out, address + group * terms * size, _at(packed[group]) + first_block * panel,
-                    _at(out) + (group * columns + start) * size, _at(added) + (group * columns + start) * size,
+                    out, address + group * terms * size, at_(packed[group]) + first_block * panel,
+                    at_(out) + (group * columns + start) * size, at_(added) + (group * columns + start) * size,
                     grid[:rows], across, across_step * pixel, out_across * k * size, runs[:used], joined * terms,
                     size, block * size, panel, stop - start, False,
                 )  # fmt: skip
@@ -248,9 +229,9 @@ def _weigh(
         chunk = chunks[number]
         first, last = chunk[2] * step + top, (chunk[3] - 1) * step + bottom
         address, pixel, pitch, image = _area(x, work, chunk, first, last, left, (wide - 1) * across_step + right)
-        given, rows = _at(y), 0
+        given, rows = at_(y), 0
         if readable.size:
-            given = _at(readable)
+            given = at_(readable)
             at = 0
             for i in range(chunk[0], chunk[1]):
                 source = y[i, chunk[2] : chunk[3]].ravel()
@@ -270,7 +251,7 @@ def _weigh(
         for group in range(groups):
             contract(
                 out, address + group * channels * size, given + (group * filters + start) * size,
-                _at(out[group]) + start * size, _at(nothing), grid[:used], joined * channels, size,
+                at_(out[group]) + start * size, at_(nothing), grid[:used], joined * channels, size,
                 filters * size, runs[:rows], wide, across_step * pixel, k * size, block * size, stop - start,
                 number > begin,
             )  # fmt: skip
@@ -314,7 +295,7 @@ def _area(x: Any, work: Any, chunk: Any, top: int, bottom: int, left: int, right
     size, channels = x.itemsize, _kept_apart(c, x.itemsize)
     if top >= 0 and left >= 0 and bottom < height and right < wide and c == channels:
         at = ((chunk[0] * height + top) * wide + left) * c * size
-        return _at(x) + at, c * size, wide * c * size, height * wide * c * size
+        return at_(x) + at, c * size, wide * c * size, height * wide * c * size
     start, stop, length = max(0, -left), min(right + 1, wide) - left, right - left + 1
     at = 0
     for i in range(chunk[0], chunk[1]):
@@ -330,7 +311,7 @@ def _area(x: Any, work: Any, chunk: Any, top: int, bottom: int, left: int, right
             row[(stop if inside else length) * channels :] = 0
             at += length * channels
     row_bytes = length * channels * size
-    return _at(work), channels * size, row_bytes, (bottom - top + 1) * row_bytes
+    return at_(work), channels * size, row_bytes, (bottom - top + 1) * row_bytes
 
 
 def _apart(c: int, size: int) -> int:
@@ -339,79 +320,3 @@ def _apart(c: int, size: int) -> int:
 
 
 _kept_apart = numba.njit(**OPTIONS)(_apart)
-
-
-def _threads(multiply_adds: int) -> int:
-    return 1 if multiply_adds < ALONE else threads.get_num_threads()
-
-
-def _run(task: Callable[[int], None], parts: int, count: int) -> None:
-    if count > 1:
-        threads.run(task, parts)
-    else:
-        for part in range(parts):
-            task(part)
-
-
-# --- filters ----------------------------------------------------------------------------------------------------------
-
-
-@compiled
-def _pack(
-    w: Any, groups: int, places: int, terms: int, columns: int, term: int, column: int, packed: Any, part: int,
-    parts: int,
-) -> None:  # fmt: skip
-    """Write filters as ``contract`` reads them: groups, blocks of columns, places, terms, columns of a block."""
-    blocks, block, size = packed.shape[1], packed.shape[4], w.itemsize
-    begin, end, zero = part * blocks // parts, (part + 1) * blocks // parts, w.dtype.type(0)
-    panel, plane, near = places * terms * block, terms * block, max(1, 128 // places)
-    length = near * places | 1  # odd: rows of a power of two would share a place in the cache
-    rows = np.zeros(block * length, w.dtype)
-    for g in range(groups):
-        source, target = g * (w.size // groups), g * blocks * panel
-        for b in range(begin, end):
-            wide = min(block, columns - b * block)
-            for first in range(0, terms, near):  # terms at a time, so that both sides stay in the cache
-                count = min(near, terms - first)
-                if term <= column:
-                    for j in range(wide):
-                        at = source + (b * block + j) * column + first * term
-                        for i in range(count * places):
-                            rows[j * length + i] = w[at + i]
-                for t in range(count):
-                    for r in range(places):
-                        to = _at(packed) + (target + b * panel + r * plane + (first + t) * block) * size
-                        at, step = _at(rows) + (t * places + r) * size, length * size
-                        if term > column:
-                            given = source + (first + t) * term + b * block * column + r
-                            at, step = _at(w) + given * size, column * size
-                            if wide < block:
-                                for j in range(wide):
-                                    rows[j] = w[given + j * column]
-                                at, step = _at(rows), size
-                        for v in range(0, block * size, 64):
-                            store(to + v, gather(at + v // size * step, step, zero))
-
-
-def _filters(sums: np.ndarray, k: int, c: int, width: Ints, count: int) -> np.ndarray:
-    """Add partial sums (parts, groups, places · C, K) up, in order, and return them as filters."""
-    out = np.empty((k, c, *width), sums.dtype)
-    flat, parts = out.reshape(sums.shape[1], sums.shape[3], c, -1), ceil(sums.shape[3] / 32)
-    _run(lambda part: _unpack(sums, flat, part), parts, count)
-    return out
-
-
-@compiled
-def _unpack(sums: Any, out: Any, part: int) -> None:
-    parts, groups, _, filters = sums.shape
-    _, _, channels, places = out.shape
-    for g in range(groups):
-        for first in range(part * 32, min(part * 32 + 32, filters), 16):
-            last = min(first + 16, filters)
-            for c in range(channels):
-                for r in range(places):
-                    for k in range(first, last):
-                        total = sums[0, g, r * channels + c, k]
-                        for i in range(1, parts):
-                            total += sums[i, g, r * channels + c, k]
-                        out[g, k, c, r] = total

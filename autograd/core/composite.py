@@ -22,6 +22,7 @@ from .sweep import sweep
 from .tensor import Tensor, as_array, make, operand
 
 composites: dict[str, Composite] = {}
+EMPTY = inspect.Parameter.empty
 
 
 class Composite(Op):
@@ -43,6 +44,8 @@ class Composite(Op):
                 f"{self.name}: the contract names {self.inputs} but the definition takes {names} → use one order"
             )
         self.params = {n: p.default for n, p in self.signature.parameters.items() if n not in self.inputs}
+        self.defaults = [p.default for p in self.signature.parameters.values()]
+        self.count = len(self.inputs)
         self.varying = frozenset(varying)
         self.saved_names = (*self.inputs, "residuals")
         broadcast = sum("..." in (o.dims or ()) for o in self.contract.inputs) > 1
@@ -51,27 +54,46 @@ class Composite(Op):
         self.checked: set[Any] = set()
         self.call: Callable[..., Any] = definition
 
-    def check(self, values: Mapping[str, Any]) -> None:
+    def arguments(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
+        """Return the values of all inputs and parameters, in their order."""
+        values = [*args, *self.defaults[len(args) :]]
+        if kwargs or len(values) != len(self.defaults) or any([v is EMPTY for v in values]):
+            bound = self.signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            values = list(bound.arguments.values())
+        return values
+
+    def check(self, values: Sequence[Any]) -> None:
         """Hold the shapes against the contract, once for each combination."""
-        shapes = tuple([getattr(values[n], "shape", None) for n in self.inputs])
-        params = {n: v for n, v in values.items() if n in self.params and isinstance(v, int)}
+        shapes = tuple([getattr(x, "shape", None) for x in values[: self.count]])
+        params = {n: v for n, v in zip(self.params, values[self.count :], strict=True) if isinstance(v, int)}
         key = (shapes, *params.values())
         if key not in self.checked:
             self.contract.check(self.name, shapes, params)
             self.checked.add(key)
 
-    def kernel_for(self, values: dict[str, Any]) -> Any:
-        """Return the kernel that serves these arguments, or None for the definition."""
-        first = next(v for n, v in values.items() if n in self.inputs and isinstance(v, Tensor))
-        kind = type(first.data)
+    def kernel_for(self, values: Sequence[Any]) -> Any:
+        """Return the kernel that serves these arguments, or None for the definition; check them at first."""
+        arrays = [_raw(x) for x in values[: self.count]]
+        kind = type(arrays[0])
         offers = kernels.offers(self.name, kind)
         if not offers or not switches.kernels or state.trace is not None:
+            self.check(values)
             return None
-        arrays = [_raw(values[n]) for n in self.inputs]
-        params = tuple([self._planned(n, v) for n, v in values.items() if n not in self.inputs])
+        params = tuple(values[self.count :])
+        if self.varying:
+            params = tuple([self._planned(n, v) for n, v in zip(self.params, params, strict=True)])
         shapes = tuple([None if a is None else a.shape for a in arrays])
         key = (kind, shapes, tuple([None if a is None else a.dtype for a in arrays]), params)
+        try:
+            return self.plans[key]
+        except TypeError:  # a list among the parameters
+            params = tuple([self._planned(n, v) for n, v in zip(self.params, params, strict=True)])
+            key = (*key[:3], params)
+        except KeyError:
+            pass
         if key not in self.plans:
+            self.check(values)
             spec = kernels.Spec(shapes, key[2], dict(zip(self.params, params, strict=True)))
             self.plans[key] = kernels.choose(offers, spec)[0]
         return self.plans[key]
@@ -86,10 +108,9 @@ class Composite(Op):
         """Let the definition serve wherever ``kernel`` was planned."""
         self.plans.update({key: None for key, planned in self.plans.items() if planned is kernel})
 
-    def record(self, kernel: Any, values: dict[str, Any]) -> Any:
+    def record(self, kernel: Any, values: Sequence[Any]) -> Any:
         """Run a kernel, and record it as one node if anything needs a gradient; NotImplemented if it declines."""
-        inputs = [values[n] for n in self.inputs]
-        params = tuple(v for n, v in values.items() if n not in self.inputs)
+        inputs, params = values[: self.count], tuple(values[self.count :])
         made = kernel.forward(*[_raw(x) for x in inputs], *params)
         if made is NotImplemented:
             return made
@@ -181,13 +202,13 @@ def composite(
                         *args[count:])  # fmt: skip
             served = kernels.offered(declared.name) and any([isinstance(a, Tensor) for a in args])
             if served or declared.demands:
-                bound = declared.signature.bind(*args, **kwargs)
-                bound.apply_defaults()
-                declared.check(bound.arguments)
-                kernel = declared.kernel_for(bound.arguments) if served else None
+                values = declared.arguments(args, kwargs)
+                kernel = declared.kernel_for(values) if served else None
+                if not served:
+                    declared.check(values)
                 if kernel is not None:
                     try:
-                        made = declared.record(kernel, bound.arguments)
+                        made = declared.record(kernel, values)
                         if made is not NotImplemented:
                             return made
                     except kernels.UnavailableError as error:

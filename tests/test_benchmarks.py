@@ -101,9 +101,9 @@ def test_a_profile_accounts_for_all_time_and_every_call() -> None:
     whole, rows = per_operation.profile(task, steps=2)
     assert math.isclose(sum(seconds for _, _, seconds, _ in rows), whole)
     calls = {(label, shapes): count for label, shapes, _, count in rows}
-    assert calls["conv2d", "2×2×6×6 3×2×3×3"] == 1
+    assert calls["biased_conv2d", "2×2×6×6 3×2×3×3 3"] == 1
     assert calls["optimizer.step", ""] == 1
-    assert any(label.startswith("∇conv2d") for label, _ in calls)
+    assert any(label.startswith("∇biased_conv2d") for label, _ in calls)
     assert [seconds for _, _, seconds, _ in rows] == sorted((seconds for _, _, seconds, _ in rows), reverse=True)
 
 

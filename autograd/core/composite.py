@@ -76,6 +76,8 @@ class Composite(Op):
         """Return the kernel that serves these arguments, or None for the definition; check them at first."""
         arrays = [_raw(x) for x in values[: self.count]]
         kind = type(arrays[0])
+        if any([type(a) is not kind and a is not None for a in arrays]):
+            return None  # the definition's operations say what does not fit
         offers = kernels.offers(self.name, kind)
         if not offers or not switches.kernels or state.trace is not None:
             self.check(values)

@@ -194,13 +194,14 @@ def _embedding(indices: Any, w: Any) -> Any:
 embedding = primitive(
     "embedding", "indices: ..., w: V D -> ... D", forward=_embedding, domain={"indices": "index"}, linear_in=("w",),
     vjp={"w": lambda g, indices, w_shape: embedding_dw(
-        g.reshape((indices.size, w_shape[1])), indices.reshape((indices.size,)), w_shape
+        g.reshape((indices.size, w_shape[1])), indices.reshape((indices.size,)), w_shape[0]
     )},
     doc="Rows of the table w, one for each index; a row's gradient is the sum over its uses.",
 )  # fmt: skip
 embedding_dw = primitive(
-    "embedding_dw", "y: N D, indices: N -> V D", forward=_scatter, params={"shape": REQUIRED},
-    dims=lambda sizes, params: {"V": params["shape"][0]}, domain={"indices": "index"}, linear_in=("y",),
-    vjp={"y": lambda g, indices: embedding(indices, g)}, cases=({"shape": (3, 2), "D": 2},),
-    doc="A table of ``shape``, each row the sum of the rows of y that its index names: the adjoint of embedding.",
+    "embedding_dw", "y: N D, indices: N -> V D", params={"rows": REQUIRED},
+    forward=lambda xp, y, indices, rows: _scatter(xp, y, indices, (rows, y.shape[1])),
+    dims=lambda sizes, params: {"V": params["rows"]}, domain={"indices": "index rows"}, linear_in=("y",),
+    vjp={"y": lambda g, indices: embedding(indices, g)}, cases=({"rows": 3, "D": 2},),
+    doc="A table of so many ``rows``, each the sum of the rows of y that its index names: the adjoint of embedding.",
 )  # fmt: skip

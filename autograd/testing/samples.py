@@ -341,7 +341,9 @@ def _words(
 
 
 def _bound(op: Any, letter: str, params: Mapping[str, Any], shapes: Sequence[Shape | None]) -> int:
-    """How many places an index names: along ``letter``, or along ``axis`` (0) of ``shape`` or of the array indexed."""
+    """How many places an index names: a parameter or a letter's size, or along ``axis`` (0) of ``shape`` or the array."""
+    if letter in params:
+        return int(params[letter])
     arrays = [
         (operand, shape)
         for operand, shape in zip(op.contract.inputs, shapes, strict=True)

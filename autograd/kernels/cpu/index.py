@@ -20,15 +20,14 @@ def _add_rows(y: Any, indices: Any, out: Any) -> None:
 
 
 def _plan(spec: Spec) -> Callable[..., Any] | None:
-    table = spec.shapes[0] is not None and spec.params["shape"][1] == spec.shapes[0][1]
-    if not table or spec.dtypes[0] not in (np.float32, np.float64) or spec.dtypes[1].kind not in "iu":
+    if spec.dtypes[0] not in (np.float32, np.float64) or spec.dtypes[1].kind not in "iu":
         return None
 
-    def embedding_dw(y: np.ndarray, indices: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-        out = np.zeros(shape, y.dtype)
+    def embedding_dw(y: np.ndarray, indices: np.ndarray, rows: int) -> np.ndarray:
+        out = np.zeros((rows, y.shape[1]), y.dtype)
         places = behaved(indices.astype(np.int64, copy=False))
-        if places.min() < -shape[0] or places.max() >= shape[0]:
-            raise IndexError(f"indices run from {places.min()} to {places.max()} but there are {shape[0]} rows")
+        if places.min() < -rows or places.max() >= rows:
+            raise IndexError(f"indices run from {places.min()} to {places.max()} but there are {rows} rows")
         _add_rows(behaved(y), places, out)
         return out
 

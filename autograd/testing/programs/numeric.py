@@ -100,7 +100,7 @@ TABLE: dict[str, Callable[..., Any]] = {
     "einsum": lambda *xs: np.einsum(xs[-1], *xs[:-1]),
     "elu": _linear_tail(_elu),
     "embedding": lambda indices, w: w[indices],
-    "embedding_dw": lambda y, indices, shape: (indices == np.arange(shape[0])[:, None]).astype(y.dtype) @ y,
+    "embedding_dw": lambda y, indices, rows: (indices == np.arange(rows)[:, None]).astype(y.dtype) @ y,
     "erf": erf,
     "erfc": lambda x: 1 - erf(x),
     "eye_like": lambda x: np.identity(x.shape[-1]) == 1,

@@ -341,7 +341,7 @@ def _words(
 
 
 def _bound(op: Any, letter: str, params: Mapping[str, Any], shapes: Sequence[Shape | None]) -> int:
-    """How many places an index names: a parameter or a letter's size, or along ``axis`` (0) of ``shape`` or the array."""
+    """How many places an index names: a parameter, a letter's size, or ``axis`` (0) of ``shape`` or of the array."""
     if letter in params:
         return int(params[letter])
     arrays = [

@@ -42,16 +42,18 @@ class _Job:
 
     def __init__(self, task: Task, parts: int) -> None:
         self.task, self.left = task, iter(range(parts))
+        self.done: SimpleQueue[int] = SimpleQueue()  # the parts that helpers have done
         self.error: BaseException | None = None
 
-    def work(self) -> None:
-        """Take parts until there are none, or one has failed."""
-        try:
-            for part in self.left:
-                self.task(part)
-        except BaseException as error:
-            self.error = error
-            self.left = iter(())
+    def work(self) -> Iterator[int]:
+        """Take parts until there are none; once one has failed the others are only taken."""
+        for part in self.left:
+            try:
+                if self.error is None:
+                    self.task(part)
+            except BaseException as error:
+                self.error = self.error or error
+            yield part
 
 
 class Pool:
@@ -59,7 +61,7 @@ class Pool:
 
     def __init__(self, count: int) -> None:
         self.count = count
-        self.jobs: SimpleQueue[tuple[_Job, threading.Semaphore] | None] = SimpleQueue()
+        self.jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self.started = False
         self.inside = threading.local()
         self.starting = threading.Lock()
@@ -83,17 +85,17 @@ class Pool:
                     helper.start()
                     self.helpers.append(helper)
             self._keep_apart()
-        job, done = _Job(task, parts), threading.Semaphore(0)
+        job = _Job(task, parts)
         with blas.alone():
             for _ in range(helpers):
-                self.jobs.put((job, done))
+                self.jobs.put(job)
             self.inside.pool = True
             try:
-                job.work()
+                own = sum(1 for _ in job.work())
             finally:
                 self.inside.pool = False
-                for _ in range(helpers):
-                    done.acquire()
+            for _ in range(parts - own):  # a helper that comes too late finds nothing to do, and is not waited for
+                job.done.get()
         if job.error is not None:
             raise job.error
 
@@ -108,11 +110,10 @@ class Pool:
 
     def _serve(self) -> None:
         self.inside.pool = True
-        while (got := self.jobs.get()) is not None:
-            job, done = got
-            job.work()
-            del job, got
-            done.release()
+        while (job := self.jobs.get()) is not None:
+            for part in job.work():
+                job.done.put(part)
+            del job
 
     def close(self) -> None:
         """Let the threads end."""

@@ -40,8 +40,15 @@ def forward(
     x: np.ndarray, w: np.ndarray, bias: np.ndarray | None, stride: Ints, padding: Pairs, dilation: Ints, groups: int
 ) -> np.ndarray:
     """Return the convolution N P Q K of x, N H W C, with filters K C/groups R S, plus the bias."""
+    windows = counts(x.shape[1:3], w.shape[2:], stride, padding, dilation)
+    beside = _beside(len(w), w.shape[3], windows[1]) if stride[1] == dilation[1] == groups == 1 else 1
+    if beside > 1:
+        every = bias if bias is None else np.tile(bias, beside)
+        out = forward(x, _repeated(w, beside), every, (stride[0], beside), padding, dilation, groups)
+        if _is_finite(out):
+            return out.reshape(len(x), *windows, -1)
     (k, c), places = w.shape[:2], w.shape[2:]
-    out = np.empty((len(x), *counts(x.shape[1:3], places, stride, padding, dilation), k), x.dtype)
+    out = np.empty((len(x), *windows, k), x.dtype)
     filters = Filters(w.reshape(-1), groups, prod(places), c, k // groups, prod(places), w[0].size)
     joined = places[1] if dilation[1] == groups == 1 and _apart(c, x.itemsize) == c else 1
     _slide(x, filters, bias, out, _windows(places, padding, dilation), stride, (1, 1), joined)
@@ -52,7 +59,10 @@ def dx(
     y: np.ndarray, w: np.ndarray, size: Ints, stride: Ints, padding: Pairs, dilation: Ints, groups: int
 ) -> np.ndarray:
     """Return the gradient of x, N H W C, from that of the result, y."""
-    k, c = w.shape[:2]
+    (k, c), turned = w.shape[:2], tuple((r - 1 - a, r - 1 - b) for r, (a, b) in zip(w.shape[2:], padding, strict=True))
+    plain = stride == dilation == (1, 1) and groups == 1 and min(map(min, turned)) >= 0
+    if plain and _beside(c, w.shape[3], size[1]) > 1:
+        return forward(y, np.ascontiguousarray(w[:, :, ::-1, ::-1].swapaxes(0, 1)), None, stride, turned, dilation, 1)
     x = np.empty((len(y), *size, c * groups), y.dtype)
     filters = Filters(w.reshape(-1), groups, prod(w.shape[2:]), k // groups, c, w[0].size, prod(w.shape[2:]))
     _slide(y, filters, None, x, _phases(w.shape[2:], stride, padding, dilation), (1, 1), stride, 1)
@@ -63,9 +73,15 @@ def dw(
     x: np.ndarray, y: np.ndarray, width: Ints, stride: Ints, padding: Pairs, dilation: Ints, groups: int
 ) -> np.ndarray:
     """Return the gradient of the filters, K C/groups R S, from that of the result, y."""
+    beside = _beside(y.shape[3], width[1], y.shape[2]) if stride[1] == dilation[1] == groups == 1 else 1
+    if beside > 1:
+        several, wider = y.reshape(*y.shape[:2], -1, y.shape[3] * beside), (width[0], width[1] + beside - 1)
+        sums = dw(x, several, wider, (stride[0], beside), padding, dilation, groups)
+        if _is_finite(sums):
+            return _folded(sums, beside)
     (n, p, q, k), c = y.shape, x.shape[3] // groups
     filters, lanes = k // groups, lanes_of(x.dtype)
-    count = worth(y.size * c * prod(width))
+    count = worth(n * p * q * groups * c * prod(width) * _filled(filters, lanes))
     taps, _, corner = _windows(width, padding, dilation)
     joined = width[1] if dilation[1] == groups == 1 and _apart(c, x.itemsize) == c else 1
     numbers = (*stride, 1, 1, *corner, joined)
@@ -87,6 +103,46 @@ def dw(
 
     run(task, count if by_filters else len(sums), count)
     return unpacked(sums, k, c, width, count)
+
+
+# --- few filters ------------------------------------------------------------------------------------------------------
+# Pixels side by side can be taken for one of several times as many channels: its windows are a little wider, and its
+# filters are the given ones, moved by one place for each pixel, with zeros around. Then few filters fill a vector.
+
+
+def _filled(columns: int, lanes: int) -> int:
+    return ceil(columns / lanes) * lanes
+
+
+@lru_cache(maxsize=1024)
+def _beside(columns: int, width: int, wide: int) -> int:
+    """How many pixels side by side to take for one, so that the least is multiplied, unused lanes included."""
+    lanes = TILE.bytes // 4
+    fit = [beside for beside in range(1, lanes + 1) if wide % beside == 0]
+    return min(fit, key=lambda beside: _filled(beside * columns, lanes) * (width + beside - 1) / beside)
+
+
+def _repeated(w: np.ndarray, beside: int) -> np.ndarray:
+    """Filters for pixels side by side: each as often, one place further every time."""
+    if beside == 1:
+        return w
+    k, c, r, s = w.shape
+    out = np.zeros((beside, k, c, r, s + beside - 1), w.dtype)
+    for i in range(beside):
+        out[i, ..., i : i + s] = w
+    return out.reshape(-1, *out.shape[2:])
+
+
+def _is_finite(x: np.ndarray) -> bool:
+    """Whether no infinity, times the zeros of ``_repeated``, became NaN where none belongs: else pixels go singly."""
+    with np.errstate(all="ignore"):
+        return bool(np.isfinite(x.sum()))
+
+
+def _folded(w: np.ndarray, beside: int) -> np.ndarray:
+    """The transpose of ``_repeated``."""
+    parts, s = w.reshape(beside, -1, *w.shape[1:]), w.shape[3] - beside + 1
+    return np.ascontiguousarray(sum((parts[i, ..., i : i + s] for i in range(1, beside)), parts[0, ..., :s]))
 
 
 # --- which pixels meet ------------------------------------------------------------------------------------------------
@@ -141,7 +197,10 @@ def _slide(
     if bias is not None:
         added[:k] = bias
     packed = space("packed", (filters.groups, blocks, filters.places, filters.terms, block), dtype)
-    count = worth(n * height * wide * packed.size // prod(out_step))
+    lanes = lanes_of(dtype)
+    count = worth(
+        n * height * wide * packed.size // (blocks * block) * _filled(filters.columns, lanes) // prod(out_step)
+    )
     by_blocks = blocks >= count > 1 and packed.nbytes > source.nbytes  # every thread some filters, or some pixels
     tall, row_bytes = ceil(height / out_step[0]), source[0, 0].nbytes * step[0] + out[0, 0].nbytes * out_step[0]
     numbers = (*step, *out_step, *corner, joined)
@@ -297,19 +356,27 @@ def _area(x: Any, work: Any, chunk: Any, top: int, bottom: int, left: int, right
         at = ((chunk[0] * height + top) * wide + left) * c * size
         return at_(x) + at, c * size, wide * c * size, height * wide * c * size
     start, stop, length = max(0, -left), min(right + 1, wide) - left, right - left + 1
-    at = 0
+    pixels, at = x.reshape(-1), 0
     for i in range(chunk[0], chunk[1]):
         for r in range(top, bottom + 1):
-            row = work[at : at + length * channels]
-            inside = 0 <= r < height and start < stop
-            row[: (start if inside else length) * channels] = 0
-            if inside and c == channels:
-                row[start * c : stop * c] = x[i, r, left + start : left + stop].ravel()
-            elif inside:
-                for pixel in range(start, stop):
-                    row[pixel * channels : pixel * channels + c] = x[i, r, left + pixel]
-            row[(stop if inside else length) * channels :] = 0
-            at += length * channels
+            inside, end = 0 <= r < height and start < stop, at + length * channels
+            before = at + start * channels if inside else end
+            for j in range(at, before):
+                work[j] = 0
+            at = before
+            if inside:
+                source = ((i * height + r) * wide + left + start) * c
+                if c == channels:
+                    for j in range((stop - start) * c):
+                        work[at + j] = pixels[source + j]
+                else:
+                    for pixel in range(stop - start):
+                        for j in range(c):
+                            work[at + pixel * channels + j] = pixels[source + pixel * c + j]
+                at += (stop - start) * channels
+            for j in range(at, end):
+                work[j] = 0
+            at = end
     row_bytes = length * channels * size
     return at_(work), channels * size, row_bytes, (bottom - top + 1) * row_bytes
 

@@ -18,7 +18,7 @@ from . import threads
 from .compile import OPTIONS, compiled
 from .simd import gather, store
 
-ALONE = 1 << 21  # multiply-adds that one thread does sooner than several
+ALONE = 1 << 24  # multiply-adds, those of unused lanes too, that one thread does sooner than several
 
 
 class Filters(NamedTuple):

@@ -16,7 +16,7 @@ from . import threads
 from .compile import behaved, compiled
 
 LARGE = 1 << 18  # multiply-adds above which OpenBLAS would start threads of its own
-SEVERAL = 1 << 23  # multiply-adds that are worth several threads: 70 µs of one
+SEVERAL = 1 << 24  # multiply-adds that are worth several threads: 200 µs of one
 FEW = 8  # rows of x that are multiplied, by dot products, with a matrix read once and as it lies in memory
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 

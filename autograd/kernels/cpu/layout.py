@@ -20,7 +20,7 @@ FLOATS = (np.float32, np.float64)
 
 def channels_last(x: np.ndarray) -> np.ndarray:
     """Return N C … as a contiguous array N … C: a view if its memory is in that order, otherwise a copy."""
-    last = np.moveaxis(x, 1, -1)
+    last = x.transpose(0, *range(2, x.ndim), 1)
     if last.flags.carray or not x.flags.carray or x.dtype not in FLOATS:
         return behaved(last)
     out = np.empty(last.shape, x.dtype)
@@ -45,9 +45,9 @@ def _turn(x: Any, out: Any, first: int, last: int) -> None:
 
 def channels_first(x: np.ndarray) -> np.ndarray:
     """Return a contiguous N … C as a view N C … of the same memory."""
-    return np.moveaxis(x, -1, 1)
+    return x.transpose(0, -1, *range(1, x.ndim - 1))
 
 
 def is_channels_last(x: Any) -> bool:
     """Whether the memory of N C … is in the order N … C."""
-    return bool(np.moveaxis(x, 1, -1).flags.c_contiguous)
+    return bool(x.transpose(0, *range(2, x.ndim), 1).flags.c_contiguous)

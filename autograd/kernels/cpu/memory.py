@@ -23,12 +23,10 @@ def space(name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     size = prod(shape) * np.dtype(dtype).itemsize
     kept = _spaces.__dict__.get(name)
     if kept is None or kept.size < size:
-        kept = _spaces.__dict__[name] = np.empty(size + 64, np.uint8)
-    start = -kept.ctypes.data % 64
-    if kept.size < start + size:
-        kept = _spaces.__dict__[name] = np.empty(size + 64, np.uint8)
-        start = -kept.ctypes.data % 64
-    return kept[start : start + size].view(dtype).reshape(shape)  # type: ignore[no-any-return]
+        given = np.empty(size + 64, np.uint8)
+        start = -given.ctypes.data % 64
+        kept = _spaces.__dict__[name] = given[start : start + size]
+    return kept[:size].view(dtype).reshape(shape)  # type: ignore[no-any-return]
 
 
 def keep_freed_memory() -> None:

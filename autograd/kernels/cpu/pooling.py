@@ -20,7 +20,7 @@ from .layout import channels_first, channels_last
 from .masks import at_least, choose, fetch, full, not_less, read, read_bytes, same, write, write_bytes
 from .simd import spread
 
-FEW = 1 << 16  # numbers below which a second thread costs more than it saves
+FEW = 1 << 14  # vectors of channels below which a second thread costs more than it saves
 MANY = 1 << 22  # entries of lists that are too long to be kept
 AHEAD = 1024  # bytes: how far ahead of its use memory is asked for
 
@@ -123,8 +123,10 @@ def _sums(x: Any, out: Any, count: Any, begin: Any, start: Any, number: Any, fir
 def _run(kernel: Callable[..., None], result: np.ndarray, *args: Any) -> None:
     """Run a kernel on all pixels of all images of ``result``, cut among the threads; images lose their second axis."""
     flat = [a.reshape(len(a), -1, a.shape[-1]) if a.ndim == 4 else a for a in args]
-    pixels = result.size // result.shape[-1]
-    cuts = list(threads.slices(pixels, min(pixels, threads.get_num_threads() if result.size > FEW else 1)))
+    channels = result.shape[-1]
+    pixels = result.size // channels
+    many = pixels * -(-channels * result.itemsize // 64) > FEW
+    cuts = list(threads.slices(pixels, min(pixels, threads.get_num_threads() if many else 1)))
     threads.run(lambda part: kernel(*flat, cuts[part].start, cuts[part].stop), len(cuts))
 
 

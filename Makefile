@@ -17,7 +17,7 @@ THREADS := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 NUMBA_NUM_
 .DELETE_ON_ERROR:
 .PHONY: demo test mutants data bench clean
 
-demo: $(VENV)/.has-vision $(VENV)/.has-draw
+demo: $(VENV)/.has-fast $(VENV)/.has-vision $(VENV)/.has-draw
 	$(BIN)/python examples/mnist.py cnn --out out
 
 test: $(VENV)/.has-test

@@ -28,7 +28,7 @@ def serves(case: Any) -> bool:
     """Whether the filters are 1×1 and many, or larger, more, and meet few pixels (measured)."""
     if case.groups != 1:
         return False
-    if _is_image(case.w[2:], case.stride, case.padding):
+    if _is_image(case.x[1:3], case.y[1:3], case.w[2:], case.stride, case.padding):
         return bool(prod(case.w) >= MANY)
     return bool(prod(case.w[:2]) >= MANY and prod(case.y[:3]) < FEW)
 
@@ -89,15 +89,15 @@ def _by_images(task: Any, given: np.ndarray, made: np.ndarray, rows: np.ndarray,
     threads.run(lambda i: task(given, made, i * count // parts, (i + 1) * count // parts, *numbers), parts)
 
 
-def _is_image(width: Ints, stride: Ints, padding: Pairs) -> bool:
+def _is_image(size: Ints, windows: Ints, width: Ints, stride: Ints, padding: Pairs) -> bool:
     """Whether every filter meets every pixel once, so that X is the image."""
-    return width == stride == (1, 1) and not any(map(any, padding))
+    return width == stride == (1, 1) and tuple(size) == tuple(windows) and not any(map(any, padding))
 
 
 def _rows(x: np.ndarray, width: Ints, windows: Ints, stride: Ints, padding: Pairs, dilation: Ints) -> np.ndarray:
     """X, a row for every pixel of the result; the image itself where that is the same."""
     n, c = len(x), x.shape[3]
-    if _is_image(width, stride, padding):
+    if _is_image(x.shape[1:3], windows, width, stride, padding):
         return x.reshape(-1, c)
     rows = memory.space("columns", (n, *windows, c, *width), x.dtype)
     _by_images(_gather, x, rows, rows, stride, padding, dilation)
@@ -119,7 +119,7 @@ def dx(
     """Return the gradient of x, N H W C of ``size``, from that of the result, y, N P Q K."""
     (n, p, q, k), c, width = y.shape, w.shape[1], w.shape[2:]
     rows = product(y.reshape(-1, k), w.reshape(k, -1)).reshape(n, p, q, c, *width)
-    if _is_image(width, stride, padding):
+    if _is_image(size, (p, q), width, stride, padding):
         return rows.reshape(n, p, q, c)
     x = np.empty((n, *size, c), y.dtype)
     _by_images(_add_back, rows, x, rows, stride, padding, dilation)

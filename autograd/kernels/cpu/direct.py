@@ -61,7 +61,8 @@ def dx(
     """Return the gradient of x, N H W C, from that of the result, y."""
     (k, c), turned = w.shape[:2], tuple((r - 1 - a, r - 1 - b) for r, (a, b) in zip(w.shape[2:], padding, strict=True))
     plain = stride == dilation == (1, 1) and groups == 1 and min(map(min, turned)) >= 0
-    if plain and _beside(c, w.shape[3], size[1]) > 1:
+    full = counts(size, w.shape[2:], stride, padding, dilation) == y.shape[1:3]  # y has all windows that fit
+    if plain and full and _beside(c, w.shape[3], size[1]) > 1:
         return forward(y, np.ascontiguousarray(w[:, :, ::-1, ::-1].swapaxes(0, 1)), None, stride, turned, dilation, 1)
     x = np.empty((len(y), *size, c * groups), y.dtype)
     filters = Filters(w.reshape(-1), groups, prod(w.shape[2:]), k // groups, c, w[0].size, prod(w.shape[2:]))

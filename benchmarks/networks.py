@@ -38,7 +38,7 @@ class Training:
     """A network with data, loss and optimiser."""
 
     def __init__(self, library: Library, network: Network) -> None:
-        self.library = library
+        self.framework = library
         rng = np.random.default_rng(1)
         batch = network.shape[0] if network.images else network.shape[1]
         self.x = library.tensor(rng.standard_normal(network.shape, np.float32))
@@ -60,7 +60,7 @@ class Training:
 
     def infer(self) -> None:
         self.model.eval()
-        with self.library.no_grad():
+        with self.framework.no_grad():
             self.model(self.x)
 
     def results(self) -> dict[str, Any]:
@@ -73,7 +73,7 @@ class Training:
         for layer, p in zip(layers, before, strict=True):
             layer.p = p
         self.model.eval()
-        with self.library.no_grad():
+        with self.framework.no_grad():
             found["the loss in inference"] = float(self.loss(self.model(self.x), self.y).item())
         return found
 
@@ -101,13 +101,13 @@ class ChainTask:
     """h ← tanh(h·y + x), again and again, on 4×4 arrays."""
 
     def __init__(self, library: Library, operations: int) -> None:
-        self.library, self.operations = library, operations
+        self.framework, self.operations = library, operations
         ones = np.ones((4, 4), np.float32)
         self.x, self.y = (library.tensor(ones * k, requires_grad=True) for k in (1, 2))
         self.g = library.tensor(ones)
 
     def _forward(self) -> Any:
-        h, x, y, tanh = self.x, self.x, self.y, self.library.tanh
+        h, x, y, tanh = self.x, self.x, self.y, self.framework.tanh
         for _ in range(self.operations // 3):
             h = tanh(h * y + x)
         return h
@@ -117,7 +117,7 @@ class ChainTask:
         self._forward().backward(self.g)
 
     def infer(self) -> None:
-        with self.library.no_grad():
+        with self.framework.no_grad():
             self._forward()
 
     def results(self) -> dict[str, Any]:

@@ -34,16 +34,20 @@ def serves(case: Any) -> bool:
 
 
 @compiled
-def _gather(
-    x: Any, rows: Any, first: int, last: int, down: int, across: int, top: int, left: int, tall: int, wide: int
-) -> None:
+def _exchange(
+    x: Any, rows: Any, back: bool, first: int, last: int, down: int, across: int, top: int, left: int, tall: int,
+    wide: int,
+) -> None:  # fmt: skip
     """rows[pixel, c, r, s] = what the filters meet, of the images ``first`` … ``last`` − 1; zero beyond their edges.
 
-    ``down`` and ``across`` are the stride, ``tall`` and ``wide`` the dilation.
+    ``back``: the transpose, x = the sum of the rows that were taken from it. ``down`` and ``across`` are the stride,
+    ``tall`` and ``wide`` the dilation.
     """
     _, height, width, _ = x.shape
     _, p, q, channels, r, s = rows.shape
     for n in range(first, last):
+        if back:
+            x[n] = 0
         for i in range(p):
             for j in range(q):
                 row = rows[n, i, j]
@@ -52,41 +56,23 @@ def _gather(
                         h, w = i * down + a * tall - top, j * across + b * wide - left
                         if 0 <= h < height and 0 <= w < width:
                             pixel = x[n, h, w]
-                            for c in range(channels):
-                                row[c, a, b] = pixel[c]
-                        else:
+                            if back:
+                                for c in range(channels):
+                                    pixel[c] += row[c, a, b]
+                            else:
+                                for c in range(channels):
+                                    row[c, a, b] = pixel[c]
+                        elif not back:
                             for c in range(channels):
                                 row[c, a, b] = 0
 
 
-@compiled
-def _add_back(
-    rows: Any, x: Any, first: int, last: int, down: int, across: int, top: int, left: int, tall: int, wide: int
-) -> None:
-    """The transpose of ``_gather``: rows are added to the pixels that they were taken from."""
-    _, height, width, channels = x.shape
-    _, p, q, _, r, s = rows.shape
-    for n in range(first, last):
-        x[n] = 0
-        for i in range(p):
-            for j in range(q):
-                row = rows[n, i, j]
-                for a in range(r):
-                    for b in range(s):
-                        h, w = i * down + a * tall - top, j * across + b * wide - left
-                        if 0 <= h < height and 0 <= w < width:
-                            pixel = x[n, h, w]
-                            for c in range(channels):
-                                pixel[c] += row[c, a, b]
-
-
-def _by_images(task: Any, given: np.ndarray, made: np.ndarray, rows: np.ndarray, *options: Any) -> None:
-    """Run ``_gather`` or ``_add_back`` on all threads, each with images of its own."""
-    stride, padding, dilation = options
+def _by_images(x: np.ndarray, rows: np.ndarray, back: bool, stride: Ints, padding: Pairs, dilation: Ints) -> None:
+    """Run ``_exchange`` on all threads, each with images of its own."""
     count = len(rows)
     parts = min(threads.get_num_threads(), count) if rows.size > SEVERAL else 1
     numbers = (*stride, padding[0][0], padding[1][0], *dilation)
-    threads.run(lambda i: task(given, made, i * count // parts, (i + 1) * count // parts, *numbers), parts)
+    threads.run(lambda i: _exchange(x, rows, back, i * count // parts, (i + 1) * count // parts, *numbers), parts)
 
 
 def _is_image(size: Ints, windows: Ints, width: Ints, stride: Ints, padding: Pairs) -> bool:
@@ -100,7 +86,7 @@ def _rows(x: np.ndarray, width: Ints, windows: Ints, stride: Ints, padding: Pair
     if _is_image(x.shape[1:3], windows, width, stride, padding):
         return x.reshape(-1, c)
     rows = memory.space("columns", (n, *windows, c, *width), x.dtype)
-    _by_images(_gather, x, rows, rows, stride, padding, dilation)
+    _by_images(x, rows, False, stride, padding, dilation)
     return rows.reshape(n * prod(windows), -1)
 
 
@@ -122,7 +108,7 @@ def dx(
     if _is_image(size, (p, q), width, stride, padding):
         return rows.reshape(n, p, q, c)
     x = np.empty((n, *size, c), y.dtype)
-    _by_images(_add_back, rows, x, rows, stride, padding, dilation)
+    _by_images(x, rows, True, stride, padding, dilation)
     return x
 
 

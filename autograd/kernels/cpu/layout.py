@@ -46,8 +46,3 @@ def _turn(x: Any, out: Any, first: int, last: int) -> None:
 def channels_first(x: np.ndarray) -> np.ndarray:
     """Return a contiguous N … C as a view N C … of the same memory."""
     return x.transpose(0, -1, *range(1, x.ndim - 1))
-
-
-def is_channels_last(x: Any) -> bool:
-    """Whether the memory of N C … is in the order N … C."""
-    return bool(x.transpose(0, *range(2, x.ndim), 1).flags.c_contiguous)

@@ -29,6 +29,7 @@ class Fetch:
     dataset: Any
     collate: Callable[[list[Any]], Any] | None
     transform: Transform | None
+    batch_transform: Transform | None
     seed: int
 
     def __call__(self, epoch: int, batch: int, indices: Indices) -> Any:
@@ -44,12 +45,11 @@ class Fetch:
         return (self.collate or collate)([self.dataset[int(i)] for i in indices])
 
     def _transformed(self, batch: Any, epoch: int, number: int) -> Any:
-        if self.transform is None:
-            return batch
         rng = rng_at(self.seed, epoch, number)
-        if isinstance(batch, (tuple, list)):
-            return (self.transform(batch[0], rng), *batch[1:])
-        return self.transform(batch, rng)
+        if self.transform is not None:
+            several = isinstance(batch, (tuple, list))
+            batch = (self.transform(batch[0], rng), *batch[1:]) if several else self.transform(batch, rng)
+        return batch if self.batch_transform is None else self.batch_transform(batch, rng)
 
 
 class DataLoader:
@@ -64,6 +64,7 @@ class DataLoader:
     need a data set that can be pickled and a script that starts under `if __name__ == "__main__":`.
     `collate_fn`: turns a list of samples into a batch. `transform(inputs, rng)`: applied to the whole batch, to the
     first entry if it is a tuple, with a NumPy generator drawn from (`seed`, epoch, batch).
+    `batch_transform(batch, rng)`: applied to all of it afterwards, so that inputs and targets may be mixed.
 
     Every `iter()` is a new epoch. `state_dict()` tells the epoch and the number of batches handed out in it; after
     `load_state_dict` the next `iter()` continues there.
@@ -90,6 +91,7 @@ class DataLoader:
         worker: Literal["thread", "process"] = "thread",
         collate_fn: Callable[[list[Any]], Any] | None = None,
         transform: Transform | None = None,
+        batch_transform: Transform | None = None,
         device: str = "cpu",
     ) -> None:
         if not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
@@ -108,7 +110,7 @@ class DataLoader:
         self.dataset, self.batch_size, self.shuffle, self.drop_last = dataset, int(batch_size), shuffle, drop_last
         self.num_workers, self.prefetch, self.worker, self.device = num_workers, prefetch, worker, device
         self.seed = _draw_seed(generator) if seed is None else seed
-        self.collate_fn, self.transform = collate_fn, transform
+        self.collate_fn, self.transform, self.batch_transform = collate_fn, transform, batch_transform
         self._next = self._at = (0, 0)
         self._processes: ProcessPoolExecutor | None = None
 
@@ -173,7 +175,7 @@ class DataLoader:
 
     def _batches(self, epoch: int, start: int) -> Iterator[Any]:
         """The epoch's batches from number `start` on, as arrays, in order, made ahead by the workers."""
-        fetch = Fetch(self.dataset, self.collate_fn, self.transform, self.seed)
+        fetch = Fetch(self.dataset, self.collate_fn, self.transform, self.batch_transform, self.seed)
         order = np.arange(len(self.dataset))
         if self.shuffle:
             order = rng_at(self.seed, epoch).permutation(order)

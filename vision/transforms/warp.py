@@ -8,31 +8,44 @@ from numpy.typing import NDArray
 _CHUNK = 1 << 14  # pixels worked on at a time, so that the intermediates stay in the cache
 
 
-def warp(images: NDArray[Any], matrices: NDArray[Any], shifts: NDArray[Any], fill: float = 0.0) -> NDArray[Any]:
-    """Images under affine maps: `out(p) = images(A⁻¹ (p − c − t) + c)`, bilinear, c the centre, `fill` outside.
+def warp(
+    images: NDArray[Any],
+    matrices: NDArray[Any],
+    shifts: NDArray[Any],
+    fill: float | None = 0.0,
+    size: tuple[int, int] | None = None,
+) -> NDArray[Any]:
+    """Images under affine maps: `out(p) = images(A⁻¹ (p − d − t) + c)`, bilinear, c and d the centres before and after.
 
-    Shapes: `N C H W`, matrices A `N 2 2`, shifts t `N 2` (pixels, x first) → `N C H W` of the same dtype.
+    Outside lies `fill`; without it, the nearest pixel of the edge.
+
+    Shapes: `N C H W`, matrices A `N 2 2`, shifts t `N 2` (pixels, x first) → `N C size`, or `N C H W`, same dtype.
     """
-    n, _, height, width = images.shape
-    out = np.empty(images.shape, images.dtype)
-    center = np.array([(width - 1) / 2, (height - 1) / 2])
+    n, channels, *before = images.shape
+    out = np.empty((n, channels, *(size or before)), images.dtype)
+    c, d = (np.array([(width - 1) / 2, (height - 1) / 2]) for *_, height, width in (images.shape, out.shape))
     inverse = np.linalg.inv(matrices)
-    offset = center - np.einsum("nij,nj->ni", inverse, center + shifts)
-    step = max(1, _CHUNK // max(1, height * width))
+    offset = c - np.einsum("nij,nj->ni", inverse, d + shifts)
+    step = max(1, _CHUNK // max(1, out.shape[2] * out.shape[3]))
     for start in range(0, n, step):
         part = slice(start, start + step)
         _warp(images[part], inverse[part].astype(np.float32), offset[part].astype(np.float32), fill, out[part])
     return out
 
 
-def _warp(images: NDArray[Any], inverse: NDArray[Any], offset: NDArray[Any], fill: float, out: NDArray[Any]) -> None:
+def _warp(
+    images: NDArray[Any], inverse: NDArray[Any], offset: NDArray[Any], fill: float | None, out: NDArray[Any]
+) -> None:
     n, channels, height, width = images.shape
     # One pixel of fill before, two after: clipped coordinates always have four neighbours, and no mask is needed.
     stride, rows = width + 3, height + 3
-    framed = np.full((channels, n, rows, stride), fill, np.float32)
+    framed = np.full((channels, n, rows, stride), fill or 0, np.float32)
     framed[:, :, 1:-2, 1:-2] = images.swapaxes(0, 1)
+    if fill is None:
+        framed[:, :, [0, -2, -1]] = framed[:, :, [1, -3, -3]]
+        framed[..., [0, -2, -1]] = framed[..., [1, -3, -3]]
 
-    columns, lines = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
+    columns, lines = (np.arange(length, dtype=np.float32) for length in (out.shape[3], out.shape[2]))
     a = inverse[:, :, :, None, None]
     x = a[:, 0, 0] * columns + (a[:, 0, 1] * lines[:, None] + (offset[:, 0, None, None] + 1))
     y = a[:, 1, 0] * columns + (a[:, 1, 1] * lines[:, None] + (offset[:, 1, None, None] + 1))

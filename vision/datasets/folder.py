@@ -97,7 +97,9 @@ class ImageFolder:
         return decode("ImageFolder", self.paths[index], self.mode, self.size, self.fit)
 
 
-def write_folder(images: Sequence[NDArray[np.uint8]], labels: ArrayLike, classes: Sequence[str], root: StrPath) -> None:
+def write_folder(
+    images: NDArray[np.uint8] | Sequence[NDArray[np.uint8]], labels: ArrayLike, classes: Sequence[str], root: StrPath
+) -> None:
     """Write images, uint8 `H W` or `H W C`, as `root/class/00012.png`, which `ImageFolder` reads back as they were.
 
     Raises `DataError` when the root exists and is not empty, `ShapeError` when images and labels differ in number.

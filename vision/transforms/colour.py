@@ -132,7 +132,7 @@ class ColorJitter(Parametrised):
             rng.uniform(*limits, n)[:, None, None] for limits in (self.brightness, self.contrast, self.saturation)
         )
         angle = 2 * math.pi * rng.uniform(*self.hue, n)
-        if images.shape[1] == 1 and self.saturation == (1, 1) and self.hue == (0, 0):
+        if images.shape[1] == 1 and not (any(self.hue) or any(factor - 1 for factor in self.saturation)):
             colours, grey = np.ones((n, 1, 1)), np.ones(1)
         else:
             _three("ColorJitter", images)
@@ -206,7 +206,8 @@ def _turned(angle: NDArray[Any]) -> NDArray[Any]:
     turn[:, 0, 0] = 1
     turn[:, 1, 1] = turn[:, 2, 2] = np.cos(angle)
     turn[:, 1, 2], turn[:, 2, 1] = -np.sin(angle), np.sin(angle)
-    return np.linalg.inv(YIQ) @ turn @ YIQ
+    colours: NDArray[Any] = np.linalg.inv(YIQ) @ turn @ YIQ
+    return colours
 
 
 def _factors(name: str, value: float | tuple[float, float]) -> tuple[float, float]:

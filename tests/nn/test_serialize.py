@@ -236,7 +236,7 @@ def test_loading_never_executes_anything(tmp_path):
     with pytest.raises(DataError):
         load(path)
     np.savez(path.with_suffix(".npz"), a=np.array([Evil()], dtype=object))
-    with pytest.raises(DataError, match="allow_pickle=False"):
+    with pytest.raises(DataError, match="nothing is unpickled"):
         load(path.with_suffix(".npz"))
     with zipfile.ZipFile(path, "w") as file:
         file.writestr("archive/data.pkl", pickle.dumps(Evil()))

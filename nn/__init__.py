@@ -48,6 +48,7 @@ from nn.loss import (
     NLLLoss,
     SmoothL1Loss,
 )
+from nn.match import Match, match
 from nn.module import Module, Parameter
 from nn.norm import BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm, LocalResponseNorm
 from nn.pooling import (
@@ -110,6 +111,7 @@ __all__ = [
     "LogSigmoid",
     "LogSoftmax",
     "MSELoss",
+    "Match",
     "MaxPool1d",
     "MaxPool2d",
     "Mish",
@@ -138,6 +140,7 @@ __all__ = [
     "gradient_norms",
     "init",
     "load",
+    "match",
     "metrics",
     "optim",
     "save",

@@ -262,8 +262,8 @@ def finish(nest: Any, make: Callable[[Described], Any], values: int) -> Any:
         make: arrays or tensors out of descriptions.
         values: how many containers and leaves it may show.
 
-    Raises: `RefusedError` for a nest that is deeper than `DEPTH`, or holds itself, or holds more values; for leaves that
-    are not plain.
+    Raises: `RefusedError` for a nest that is deeper than `DEPTH`, or holds itself, or holds more values; for
+    leaves that are not plain.
     """
     made: dict[int, Any] = {}
     left = values

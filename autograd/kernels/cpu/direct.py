@@ -45,7 +45,7 @@ def forward(
     if beside > 1:
         every = bias if bias is None else np.tile(bias, beside)
         out = forward(x, _repeated(w, beside), every, (stride[0], beside), padding, dilation, groups)
-        if _is_finite(out):
+        if _is_finite(min(x, out, key=np.size)):
             return out.reshape(len(x), *windows, -1)
     (k, c), places = w.shape[:2], w.shape[2:]
     out = np.empty((len(x), *windows, k), x.dtype)
@@ -290,7 +290,8 @@ def _weigh(
         first, last = chunk[2] * step + top, (chunk[3] - 1) * step + bottom
         address, pixel, pitch, image = _area(x, work, chunk, first, last, left, (wide - 1) * across_step + right)
         given, rows = at_(y), 0
-        if readable.size:
+        copied = readable.size > 0 and chunk[1] == len(y) and chunk[3] == height  # its last vector reads past y
+        if copied:
             given = at_(readable)
             at = 0
             for i in range(chunk[0], chunk[1]):
@@ -300,7 +301,7 @@ def _weigh(
         for i in range(chunk[1] - chunk[0]):
             for r in range(chunk[3] - chunk[2]):
                 runs[rows, 0] = i * image + r * step * pitch
-                at = i * (chunk[3] - chunk[2]) + r if readable.size else (chunk[0] + i) * height + chunk[2] + r
+                at = i * (chunk[3] - chunk[2]) + r if copied else (chunk[0] + i) * height + chunk[2] + r
                 runs[rows, 1] = at * wide * k * size
                 rows += 1
         used = 0

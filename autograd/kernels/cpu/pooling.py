@@ -102,8 +102,8 @@ def _spread(y: Any, place: Any, x: Any, begin: Any, start: Any, number: Any, fir
 
 
 @compiled
-def _sums(x: Any, out: Any, count: Any, begin: Any, start: Any, number: Any, first: int, last: int) -> None:
-    """Pixels ``first`` … of the result: Σ number·x over each list, divided by the pixel's count."""
+def _sums(x: Any, out: Any, begin: Any, start: Any, number: Any, first: int, last: int) -> None:
+    """Pixels ``first`` … of the result: Σ number·x over each list."""
     like, size, (pixels, channels) = x[0, 0, 0], x.itemsize, out.shape[1:]
     for n in range(first // pixels, -(-last // pixels)):
         image = x[n].ctypes.data
@@ -117,16 +117,17 @@ def _sums(x: Any, out: Any, count: Any, begin: Any, start: Any, number: Any, fir
                     at = image + (start[t] * channels + c) * size
                     fetch(at + AHEAD)
                     total = total + read(at, mask, like) * number[t]
-                write(to + c * size, total / count[entry], mask)
+                write(to + c * size, total, mask)
 
 
 def _run(kernel: Callable[..., None], result: np.ndarray, *args: Any) -> None:
     """Run a kernel on all pixels of all images of ``result``, cut among the threads; images lose their second axis."""
-    flat = [a.reshape(len(a), -1, a.shape[-1]) if a.ndim == 4 else a for a in args]
-    channels = result.shape[-1]
+    flat = [a.reshape(len(a), -1, a.shape[3]) if a.ndim == 4 else a for a in args]
+    channels = result.shape[3]
     pixels = result.size // channels
-    many = pixels * -(-channels * result.itemsize // 64) > FEW
-    cuts = list(threads.slices(pixels, min(pixels, threads.get_num_threads() if many else 1)))
+    if pixels * -(-channels * result.itemsize // 64) <= FEW:
+        return kernel(*flat, 0, pixels)
+    cuts = list(threads.slices(pixels, min(pixels, threads.get_num_threads())))
     threads.run(lambda part: kernel(*flat, cuts[part].start, cuts[part].stop), len(cuts))
 
 
@@ -235,28 +236,26 @@ def _adaptive(size: Ints, windows: Ints) -> list[Windows]:
 
 
 def _plan_mean(spec: Spec, windows: list[Windows]) -> Callable[..., Any] | None:
-    reads = [[(p, i, 1.0) for p, (b, e, _) in enumerate(axis) for i in range(b, e)] for axis in windows]
-    return _plan_sums(spec, reads, [np.array([float(count) for *_, count in axis]) for axis in windows])
+    reads = [[(p, i, 1 / count) for p, (b, e, count) in enumerate(axis) for i in range(b, e)] for axis in windows]
+    return _plan_sums(spec, reads, (len(windows[0]), len(windows[1])))
 
 
 def _plan_mean_dx(spec: Spec, windows: list[Windows]) -> Callable[..., Any] | None:
     if tuple(map(len, windows)) != _shape(spec)[2:]:
         return None  # the reference says what is wrong
     reads = [[(i, p, 1 / count) for p, (b, e, count) in enumerate(axis) for i in range(b, e)] for axis in windows]
-    return _plan_sums(spec, reads, [np.ones(n) for n in spec.params["size"]])
+    return _plan_sums(spec, reads, spec.params["size"])
 
 
-def _plan_sums(spec: Spec, reads: Sequence[Reads], counts: list[np.ndarray]) -> Callable[..., Any] | None:
+def _plan_sums(spec: Spec, reads: Sequence[Reads], to: Ints) -> Callable[..., Any] | None:
     (n, c, *size), dtype = _shape(spec), spec.dtypes[0]
-    to = len(counts[0]), len(counts[1])
     lists = _lists(to, tuple(size), reads, np.multiply, dtype)
     if lists is None or not _served(spec):
         return None
-    count = np.multiply.outer(*counts).ravel().astype(dtype)
 
     def sums(x: np.ndarray, *params: Any) -> np.ndarray:
         out = np.empty((n, *to, c), dtype)
-        _run(_sums, out, channels_last(x), out, count, *lists)
+        _run(_sums, out, channels_last(x), out, *lists)
         return channels_first(out)
 
     return sums

@@ -32,6 +32,7 @@ T3, T5, T7, T9, T11 = (  # of tanh below NEAR, from Cephes' tanhf
 NEAR = np.float32(0.625)
 ZERO, ONE, TWO = np.float32(0), np.float32(1), np.float32(2)
 SMALLEST, LARGEST, TANH_LOW = np.float32(-104), np.float32(89), np.float32(-40)  # beyond: 0, ∞; e^−40 + 1 is 1
+LOWEST = np.float32(-87)  # the exponential of what is below is no ordinary number
 MAGNITUDE, SIGN, BIAS, MANTISSA = np.int32(0x7FFFFFFF), np.int32(-(2**31)), np.int32(127), np.int32(23)
 
 
@@ -87,9 +88,42 @@ def _tanh32(x: Any) -> Any:
 
 
 @_inlined
+def _sigmoid_quotient32(x: Any) -> Any:
+    """1 or e^x over 1 + e^−|x|, within 3 units; 0 becomes e^−87."""
+    z = -abs(x)
+    n, e = _reduced(LOWEST if z < LOWEST else z)
+    s = _power_of_2(n)
+    z = s * e + s
+    return z if x < 0 else ONE, ONE + z
+
+
+@_inlined
+def _tanh_quotient32(x: Any) -> Any:
+    """−m over 2 + m with m = e^(−2|x|) − 1 = s·e + (s − 1), which loses no digits near 0; and the sign of x."""
+    z = -TWO * abs(x)
+    n, e = _reduced(TANH_LOW if z < TANH_LOW else z)
+    s = _power_of_2(n)
+    m = s * e + (s - ONE)
+    sign = np.int32(np.float32(x).view(np.int32) & SIGN)
+    return np.int32(np.float32(m).view(np.int32) & MAGNITUDE | sign).view(np.float32), TWO + m
+
+
+@_inlined
 def _sigmoid64(x: Any) -> Any:
     z = np.exp(-abs(x))
     return (z if x < 0 else 1.0) / (1.0 + z)
+
+
+@_inlined
+def _sigmoid_quotient64(x: Any) -> Any:
+    z = np.exp(-abs(x))
+    return z if x < 0 else 1.0, 1.0 + z
+
+
+@_inlined
+def _tanh_quotient64(x: Any) -> Any:
+    m = np.expm1(-2.0 * abs(x))
+    return np.copysign(m, x), 2.0 + m
 
 
 def _either(single: Callable[..., Any], double: Callable[..., Any]) -> Callable[..., Any]:
@@ -114,3 +148,6 @@ def _either(single: Callable[..., Any], double: Callable[..., Any]) -> Callable[
 exp = _either(_exp32, _inlined(lambda x: np.exp(x)))
 sigmoid = _either(_sigmoid32, _sigmoid64)
 tanh = _either(_tanh32, _inlined(lambda x: np.tanh(x)))
+# The same as a numerator and a denominator from 1 to 2, for several to be divided at once.
+sigmoid_quotient = _either(_sigmoid_quotient32, _sigmoid_quotient64)
+tanh_quotient = _either(_tanh_quotient32, _tanh_quotient64)

@@ -1,7 +1,7 @@
-"""rnn, lstm and gru over a whole sequence: the products of all inputs at once, then a product and one pass per step.
+"""rnn, lstm and gru over a whole sequence: each thread takes rows of the batch through all steps, and none waits.
 
-Each thread takes rows of the batch through all steps, so that none waits for another (the products as in Appleyard,
-Kočiský & Blunsom, Optimizing performance of recurrent neural networks on GPUs, arXiv:1604.01946).
+The weights are laid out once, for products in tiles. The gradients of the weights are one product over all steps
+(Appleyard, Kočiský & Blunsom, Optimizing performance of recurrent neural networks on GPUs, arXiv:1604.01946).
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from ..registry import Spec
 from . import threads
 from .blas import gemm_address
 from .compile import behaved
-from .recurrent_cells import GRU, LSTM, RELU, TANH
-from .recurrent_steps import WIDTH, backward_steps, forward_steps, panels
+from .memory import space
+from .recurrent_cells import GRU, LSTM, RELU, SUMS, TANH
+from .recurrent_steps import backward_steps, forward_steps, panels
+from .tiles import columns_of
 
 THREADED = 1e7  # multiplications from which a second thread pays
 LARGE = 1 << 18  # numbers of a matrix from which it pays to copy it
@@ -28,40 +30,50 @@ class Recurrent:
     def __init__(self, kind: int, dtype: Any, address: int) -> None:
         self.kind, self.dtype, self.address = kind, dtype, address
         self.states = 2 if kind == LSTM else 1
+        self.sums = np.array([[-1 if gate is None else gate for gate in gates] for gates in SUMS[kind]])
 
     def forward(self, x: Any, *given: Any) -> Any:
         """All h_t and the last states; NotImplemented for lengths that do not fit, which the definition explains."""
+        return self._forward(True, x, *given)
+
+    def infer(self, x: Any, *given: Any) -> Any:
+        """The same where nothing is recorded, without residuals: then only two steps' states are held."""
+        made = self._forward(False, x, *given)
+        return made if made is NotImplemented else made[0]
+
+    def _forward(self, keep: bool, x: Any, *given: Any) -> Any:
         *states, w_xh, w_hh, b_xh, b_hh, lengths, axis, reverse, _ = given[: self.states + 8]
         steps, rows, hidden = x.shape[axis], x.shape[1 - axis], w_hh.shape[1]
         running = _running(lengths, rows, steps)
         if running is None:
             return NotImplemented
         parts = _parts(rows, steps * rows * (w_xh.size + w_hh.size))
-        ends = [np.array(s, order="C") for s in states]
-        hs, *cs = [self._empty((steps + 1) * rows, hidden) for _ in ends]
-        kept = self._empty(steps * rows, 4 * hidden) if self.kind in (LSTM, GRU) else hs, hs, (cs or [hs])[0]
+        ends, times = [np.array(s, order="C") for s in states], steps + 1 if keep else 2
+        zs = self._empty(times * rows, x.shape[2] + hidden)
+        cs = self._empty(times * rows, hidden) if self.kind == LSTM else zs
+        gates = self._empty((times - 1) * rows, 4 * hidden) if self.kind in (LSTM, GRU) else zs
         output = self._empty(*x.shape[:2], hidden)
+        before = self.kind, keep, behaved(x), int(axis), bool(reverse), running
         given = (
-            behaved(x), int(axis), bool(reverse), running, _panels(self._turned(w_xh), True), _panels(w_hh, True),
-            self._bias(b_xh, b_hh, len(w_hh)), *kept, output, ends[0], ends[-1],
+            self._panels("x", w_xh, hidden), self._panels("h", w_hh, hidden), self.sums,
+            self._bias(b_xh, b_hh, hidden), gates, zs, cs, output, ends[0], ends[-1],
         )  # fmt: skip
-        threads.run(lambda i: forward_steps(self.kind, self.address, *given[:4], *parts[i], *given[4:]), len(parts))
-        return (output, *ends), (running, parts, kept)
+        threads.run(lambda i: forward_steps(*before, *parts[i], *given), len(parts))
+        return (output, *ends), (running, parts, (gates, zs, cs))
 
     def backward(self, g: Any, wanted: Any, inputs: Any, residuals: Any, *params: Any) -> list[Any]:
         """The gradients of x, the first states, the weights and the biases; a thread's part of a sum is added last."""
         (x, *_), (w_xh, w_hh, *_) = inputs, inputs[self.states + 1 :]
-        lengths, axis, reverse, truncate = params[:4]
+        _, axis, reverse, truncate = params[:4]
         running, parts, kept = residuals
-        arrange = bool(len(parts) > 1 or axis or reverse or lengths is not None)
-        x, dx, begins = behaved(x), self._empty(*x.shape), [np.array(part, order="C") for part in g[1:]]
-        d = self._empty(x.shape[0] * x.shape[1], 4 * w_hh.shape[1] if self.kind == GRU else len(w_hh))
-        xs = self._empty(len(d), x.shape[2]) if arrange else x.reshape(len(d), -1)
+        dx, begins, hidden = self._empty(*x.shape), [np.array(part, order="C") for part in g[1:]], w_hh.shape[1]
+        d = self._empty(x.shape[0] * x.shape[1], 4 * hidden if self.kind == GRU else len(w_hh))
         sums = [(self._empty(*w_xh.shape), self._empty(*w_hh.shape), self._empty(d.shape[1])) for _ in parts]
         before = x, int(axis), bool(reverse), int(truncate or 0), running
         given = (
-            arrange, behaved(self._turned(w_xh)), _panels(w_hh, False), *kept, behaved(g[0]), d, begins[0], begins[-1],
-            xs, wanted[0], dx,
+            self._panels("x", w_xh)[0], self._panels("h", w_hh)[0],
+            self._runs(hidden, 0), self._runs(hidden, 1), *kept,
+            behaved(g[0]), d, begins[0], begins[-1], bool(wanted[0]), dx,
         )  # fmt: skip
         threads.run(lambda i: backward_steps(self.kind, self.address, *before, *parts[i], *given, *sums[i]), len(parts))
         for total, *others in zip(*sums, strict=True):
@@ -75,26 +87,34 @@ class Recurrent:
     def _empty(self, *shape: int) -> np.ndarray:
         return np.empty(shape, self.dtype)
 
-    def _turned(self, w: Any, by: int = 1) -> Any:
-        """A GRU's r, z, n as n, r, z, and back with −1: the gates' columns, of which W_hh reaches all but the first."""
-        return np.roll(w, by * (len(w) // 3), axis=0) if self.kind == GRU else w
+    def _panels(self, name: str, w: np.ndarray, hidden: int = 0) -> np.ndarray:
+        """Weights for ``tiles.contract``: of each gate its ``hidden`` units side by side, or of all gates the terms."""
+        block, w = columns_of(self.dtype), behaved(w).reshape(-1, hidden or len(w), w.shape[1])
+        terms, columns = w.shape[2:0:-1] if hidden else w.shape[1:]
+        out = space(f"weights of {name}", (len(w), -(-columns // block), terms, block), self.dtype)
+        pieces = len(w) * out.shape[1]
+        parts = min(threads.get_num_threads(), pieces) if w.size >= LARGE else 1
+        threads.run(lambda i: panels(w, not hidden, out, i * pieces // parts, (i + 1) * pieces // parts), parts)
+        return out
 
-    def _bias(self, b_xh: Any, b_hh: Any, size: int) -> np.ndarray:
-        """The sum of the biases of each column of the gates."""
-        of_x, of_h = [np.zeros(size, self.dtype) if b is None else b for b in (b_xh, b_hh)]
-        if self.kind != GRU:
-            return of_x + of_h
-        total = np.zeros(size // 3 * 4, self.dtype)
-        total[:size] = self._turned(of_x)
-        total[size // 3 :] += of_h
+    def _runs(self, hidden: int, of: int) -> np.ndarray:
+        """Where the gradient of a sum, and the gate's weights for it, begin in their rows and blocks, in bytes."""
+        size = np.dtype(self.dtype).itemsize * hidden
+        pairs = [(i, gates[of]) for i, gates in enumerate(SUMS[self.kind])]
+        return np.array([(i * size, gate * size * columns_of(self.dtype)) for i, gate in pairs if gate is not None])
+
+    def _turned(self, x: np.ndarray, by: int) -> np.ndarray:
+        """A GRU's r, z, n as n, r, z, and back with −1: its sums, of which h has no part in the first."""
+        return np.roll(x, by * (len(x) // 3), axis=0) if self.kind == GRU else x
+
+    def _bias(self, b_xh: Any, b_hh: Any, hidden: int) -> np.ndarray:
+        """The biases of each sum, and room for a vector behind."""
+        total = np.zeros(len(self.sums) * hidden + columns_of(self.dtype), self.dtype)
+        if b_xh is not None:
+            total[: len(b_xh)] = self._turned(b_xh, 1)
+        if b_hh is not None:
+            total[len(self.sums) * hidden - len(b_hh) :][: len(b_hh)] += b_hh
         return total
-
-
-def _panels(w: np.ndarray, transposed: bool) -> np.ndarray:
-    out, count = np.empty(w.size, w.dtype), -(-w.shape[0 if transposed else 1] // WIDTH)
-    w, pieces = behaved(w), list(threads.slices(count, min(threads.get_num_threads(), count) if w.size >= LARGE else 1))
-    threads.run(lambda i: panels(w, transposed, out, pieces[i].start, pieces[i].stop), len(pieces))
-    return out
 
 
 def _parts(rows: int, products: int) -> list[tuple[int, int]]:

@@ -14,9 +14,15 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .compile import OPTIONS
-from .functions import sigmoid, tanh
+from .functions import sigmoid, sigmoid_quotient, tanh, tanh_quotient
 
 TANH, RELU, LSTM, GRU = range(4)
+SUMS: dict[int, tuple[tuple[int | None, int | None], ...]] = {  # of each, the gate of W_xh and that of W_hh
+    TANH: ((0, 0),),
+    RELU: ((0, 0),),
+    LSTM: ((0, 0), (1, 1), (2, 2), (3, 3)),
+    GRU: ((2, None), (0, 0), (1, 1), (None, 2)),
+}
 
 _inner = numba.njit(**OPTIONS)
 
@@ -34,27 +40,15 @@ def borrowed(typing: Any, x: Any) -> Any:
 
 
 @_inner
-def _sigmoids(a: Any, b: Any) -> None:
-    for j in range(a.size):
-        a[j] = sigmoid(a[j] + b[j])
-
-
-@_inner
-def _tanhs(a: Any, b: Any) -> None:
-    for j in range(a.size):
-        a[j] = tanh(a[j] + b[j])
-
-
-@_inner
-def rnn_forward(relu: bool, a: Any, b: Any) -> None:
-    """h = tanh(a + b), or with relu."""
+def rnn_forward(relu: bool, a: Any) -> None:
+    """h = tanh(a), or with relu."""
     if relu:
         zero = a.dtype.type(0)
         for j in range(a.size):
-            total = a[j] + b[j]
-            a[j] = zero if total <= zero else total  # NaN stays
+            a[j] = zero if a[j] <= zero else a[j]  # NaN stays
     else:
-        _tanhs(a, b)
+        for j in range(a.size):
+            a[j] = tanh(a[j])
 
 
 @_inner
@@ -71,17 +65,32 @@ def rnn_backward(relu: bool, h: Any, g: Any, dh: Any, d: Any) -> None:
 
 
 @_inner
-def lstm_forward(a: Any, b: Any, before: Any, c: Any, h: Any) -> None:
-    """c = f·c + i·g, h = o·tanh(c)."""
-    n = h.size
-    i, f, g, o = a[:n], a[n : 2 * n], a[2 * n : 3 * n], a[3 * n :]
-    _sigmoids(a[: 2 * n], b[: 2 * n])
-    _tanhs(g, b[2 * n : 3 * n])
-    _sigmoids(o, b[3 * n :])
+def _sigmoids(a: Any) -> None:
+    for j in range(a.size):
+        a[j] = sigmoid(a[j])
+
+
+@_inner
+def lstm_forward(a: Any, apart: int, before: Any, c: Any, h: Any) -> None:
+    """c = f·c + i·g, h = o·tanh(c), for some of the units; their gates are ``apart``."""
+    n, one = h.size, h.dtype.type(1)
+    i, f, g, o = a[:n], a[apart:][:n], a[2 * apart :][:n], a[3 * apart :][:n]
+    for j in range(n):  # one division for all that goes into c
+        above_i, below_i = sigmoid_quotient(i[j])
+        above_f, below_f = sigmoid_quotient(f[j])
+        above_g, below_g = tanh_quotient(g[j])
+        both = below_i * below_f
+        over = one / (both * below_g)
+        each = over * below_g
+        i[j], f[j], g[j] = above_i * (below_f * each), above_f * (below_i * each), above_g * (both * over)
     for j in range(n):
         c[j] = f[j] * before[j] + i[j] * g[j]
     for j in range(n):
-        h[j] = o[j] * tanh(c[j])
+        above_o, below_o = sigmoid_quotient(o[j])
+        above_c, below_c = tanh_quotient(c[j])
+        over = one / (below_o * below_c)
+        o[j] = above_o * (below_c * over)
+        h[j] = above_o * above_c * over
 
 
 @_inner
@@ -104,13 +113,14 @@ def lstm_backward(a: Any, before: Any, c: Any, g: Any, dh: Any, dc: Any, d: Any)
 
 
 @_inner
-def gru_forward(a: Any, b: Any, before: Any, h: Any) -> None:
-    """h = (1 − z)·n + z·h, with n = tanh(x's sum + r·(h's sum)), which has its bias already."""
+def gru_forward(a: Any, apart: int, before: Any, h: Any) -> None:
+    """h = (1 − z)·n + z·h, with n = tanh(x's sum + r·(h's sum)), for some of the units; their gates are ``apart``."""
     k, one = h.size, h.dtype.type(1)
-    n, r, z, of_h = a[:k], a[k : 2 * k], a[2 * k : 3 * k], a[3 * k :]
-    _sigmoids(a[k : 3 * k], b[k : 3 * k])
+    n, r, z, of_h = a[:k], a[apart:][:k], a[2 * apart :][:k], a[3 * apart :][:k]
+    _sigmoids(r)
+    _sigmoids(z)
     for j in range(k):
-        n[j] = tanh(n[j] + b[j] + r[j] * of_h[j])
+        n[j] = tanh(n[j] + r[j] * of_h[j])
     for j in range(k):
         h[j] = (one - z[j]) * n[j] + z[j] * before[j]
 

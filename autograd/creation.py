@@ -41,30 +41,28 @@ def _type(dtype: Any) -> np.dtype:
     return element_type("creation", dtype or switches.default_dtype)
 
 
-def _filled(shape: Shape, value: Any, dtype: Any, device: str, requires_grad: bool) -> Tensor:
-    array = np.full(shape, value, _type(dtype))
+def _on(device: str, array: np.ndarray, requires_grad: bool = False) -> Tensor:
     return Tensor(backend.by_name(device).from_host(array, device), requires_grad)
 
 
 def zeros(shape: Shape, dtype: Any = None, device: str = "cpu", requires_grad: bool = False) -> Tensor:
     """A tensor of zeros."""
-    return _filled(shape, 0, dtype, device, requires_grad)
+    return _on(device, np.zeros(shape, _type(dtype)), requires_grad)
 
 
 def ones(shape: Shape, dtype: Any = None, device: str = "cpu", requires_grad: bool = False) -> Tensor:
     """A tensor of ones."""
-    return _filled(shape, 1, dtype, device, requires_grad)
+    return _on(device, np.ones(shape, _type(dtype)), requires_grad)
 
 
 def full(shape: Shape, value: Any, dtype: Any = None, device: str = "cpu", requires_grad: bool = False) -> Tensor:
     """A tensor with ``value`` everywhere; its type is the default one unless given."""
-    return _filled(shape, value, dtype, device, requires_grad)
+    return _on(device, np.full(shape, value, _type(dtype)), requires_grad)
 
 
 def empty(shape: Shape, dtype: Any = None, device: str = "cpu", requires_grad: bool = False) -> Tensor:
     """A tensor whose elements are not set."""
-    array = np.empty(shape, _type(dtype))
-    return Tensor(backend.by_name(device).from_host(array, device), requires_grad)
+    return _on(device, np.empty(shape, _type(dtype)), requires_grad)
 
 
 def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None, device: str = "cpu") -> Tensor:
@@ -77,12 +75,12 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None, devic
     array = np.arange(start, dtype=dtype) if stop is None else np.arange(start, stop, step, dtype=dtype)
     if dtype is None and array.dtype.kind == "f":
         array = array.astype(switches.default_dtype)
-    return Tensor(backend.by_name(device).from_host(array, device))
+    return _on(device, array)
 
 
 def eye(n: int, m: int | None = None, dtype: Any = None, device: str = "cpu") -> Tensor:
     """The identity matrix, n × m."""
-    return Tensor(backend.by_name(device).from_host(np.eye(n, m, dtype=_type(dtype)), device))
+    return _on(device, np.eye(n, m, dtype=_type(dtype)))
 
 
 def zeros_like(x: Tensor) -> Tensor:

@@ -32,9 +32,10 @@ def stamp(array: Any) -> None:
     owner = memory(array)
     if isinstance(owner, np.generic):
         return
-    key = id(owner)
-    _last = next_seq()
-    _writes[key] = (weakref.ref(owner, lambda _: _writes.pop(key, None)), _last)
+    key, _last = id(owner), next_seq()
+    known = _writes.get(key)
+    fresh = known is None or known[0]() is not owner
+    _writes[key] = (weakref.ref(owner, lambda _: _writes.pop(key, None)) if fresh else known[0], _last)
 
 
 def last_write() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ from .tensor import Tensor
 
 Rule = Callable[..., Any]
 
-_names: dict[Rule, str] = {}
+_switches: dict[Rule, dict[str, bool]] = {}  # of every marked rule the hyperparameters that are True or False
 _plans: dict[Any, Any] = {}
 
 
@@ -24,7 +25,8 @@ def update_rule(rule: Rule) -> Rule:
     of p and g and, of the hyperparameters, those that are switches. The kernel has the rule's arguments, subtracts in
     place, and returns NotImplemented, with nothing changed, where it does not serve.
     """
-    _names[rule] = rule.__name__
+    declared = inspect.signature(rule).parameters.values()
+    _switches[rule] = {p.name: p.default for p in declared if isinstance(p.default, bool)}
     return rule
 
 
@@ -36,7 +38,7 @@ def apply_update(p: Tensor, rule: Rule, g: Any, state: dict[str, Any], **hyperpa
     >>> apply_update(p, lambda p, g, state, lr: lr * g, autograd.ones(2).data, {}, lr=0.5); p
     tensor([0.5, 1.5])
     """
-    kernel = _kernel_for(rule, p.data, g, hyperparameters) if rule in _names and switches.kernels else None
+    kernel = _kernel_for(rule, p.data, g, hyperparameters) if rule in _switches and switches.kernels else None
     if kernel is not None:
         try:
             if kernel(p.data, g, state, **hyperparameters) is not NotImplemented:
@@ -51,11 +53,11 @@ def apply_update(p: Tensor, rule: Rule, g: Any, state: dict[str, Any], **hyperpa
 
 
 def _kernel_for(rule: Rule, p: Any, g: Any, hyperparameters: dict[str, Any]) -> Any:
-    chosen = tuple([(name, value) for name, value in hyperparameters.items() if type(value) is bool])
+    chosen = tuple([hyperparameters.get(name, default) for name, default in _switches[rule].items()])
     key = (rule, type(p), p.shape, p.dtype, g.shape, g.dtype, chosen)
     if key not in _plans:
-        spec = kernels.Spec((p.shape, g.shape), (p.dtype, g.dtype), dict(chosen))
-        _plans[key] = kernels.choose(kernels.offers(_names[rule], type(p)), spec)[0]
+        spec = kernels.Spec((p.shape, g.shape), (p.dtype, g.dtype), dict(zip(_switches[rule], chosen, strict=True)))
+        _plans[key] = kernels.choose(kernels.offers(rule.__name__, type(p)), spec)[0]
     return _plans[key]
 
 

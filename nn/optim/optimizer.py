@@ -28,7 +28,8 @@ class Optimizer:
     from p, and a class that names it.
 
     Raises: `DomainError` for no parameters, a parameter given twice, a hyperparameter unknown or out of range;
-    `DTypeError` for anything that is not a tensor that requires gradients.
+    `DTypeError` for anything that is not a leaf of floating type. One that is frozen (`requires_grad=False`) is passed
+    over while it is.
     """
 
     rule: ClassVar[Callable[..., Array]]
@@ -80,8 +81,10 @@ class Optimizer:
             if not isinstance(p, Tensor):
                 kind = type(p).__name__
                 raise DTypeError(f"{self._name}: params[{i}] is a {kind}, expected a Tensor → pass model.parameters()")
-            if not p.requires_grad:
-                raise DTypeError(f"{self._name}: params[{i}], {p.shape}, does not require gradients → leave it out")
+            if p.dtype.kind != "f":
+                raise DTypeError(
+                    f"{self._name}: params[{i}], {p.shape}, is {p.dtype}, expected a floating type → leave it out"
+                )
             if not p.is_leaf:
                 raise DTypeError(f"{self._name}: params[{i}], {p.shape}, is computed → give what it is computed from")
             if id(p) in known:
@@ -122,9 +125,9 @@ class Optimizer:
             for group in self.param_groups:
                 hyperparameters = {name: group[name] for name in names}
                 for p in group["params"]:
-                    if p.grad is not None:
+                    if (grad := p.grad) is not None:
                         # Arrays, not tensors: nothing is recorded here, and small parameters take half the time.
-                        g = -p.grad.data if group["maximize"] else p.grad.data
+                        g = -grad.data if group["maximize"] else grad.data
                         state = self.state.setdefault(index, {})
                         try:
                             autograd.apply_update(p, rule, g, state, **hyperparameters)

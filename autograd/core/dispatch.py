@@ -166,13 +166,15 @@ def build_pull(op: Primitive) -> Callable[..., Any]:
     inputs = [o.name for o in op.contract.inputs]
     namespace: dict[str, Any] = {f"rule_{x}": rule for x, rule in op.rules.items()}
     namespace |= {f"deriv_{x}": deriv for x, deriv in op.deriv.items()}
+    served = {x: rule for x, rule in op.served.items() if rule.forward is op.rules[x]}  # other rules run as they are
+    namespace |= {f"served_{x}": rule for x, rule in served.items()}
 
     def unpack(names: list[str] | tuple[str, ...], of: str) -> str:
         return f"    {_tuple([f'{n}_' for n in names])} = {of}\n" if names else ""
 
     calls = []
     for x in inputs:
-        call = _rule_call(op, x)
+        call = _rule_call(op, x, x in served)
         calls.append(
             "None"
             if x not in op.rules
@@ -193,10 +195,12 @@ def build_pull(op: Primitive) -> Callable[..., Any]:
     return _compile(op.name, "pull", source, namespace)
 
 
-def _rule_call(op: Primitive, x: str) -> str:
+def _rule_call(op: Primitive, x: str, served: bool) -> str:
     """The rule as an expression: the chain rule written out for elementwise operations, otherwise a call."""
     values = [f"{n}_" for n in op.rule_names.get(x, ())]
     deriv = op.deriv.get(x)
+    if served:
+        return f"served_{x}({', '.join(['g', *values])})"
     if deriv is None:
         return f"rule_{x}({', '.join(['g', *values])})"
     if callable(deriv):

@@ -31,7 +31,7 @@ registry: dict[str, Primitive] = {}
 class Implementations(dict[type, Callable[..., Any]]):
     """Array type → the function that computes the operation on it, found at first use."""
 
-    def __init__(self, op: Primitive) -> None:
+    def __init__(self, op: Primitive | ServedRule) -> None:
         super().__init__()
         self.op = op
 
@@ -62,6 +62,7 @@ class Primitive(Op):
     doc: str
     saved_names: tuple[str, ...] = ()
     output_index: dict[str, int] = field(default_factory=dict)
+    served: dict[str, ServedRule] = field(default_factory=dict)
     impls: Implementations = field(init=False)
     pull: Callable[..., Any] = field(init=False)
     call: Callable[..., Any] = field(init=False)
@@ -73,7 +74,7 @@ class Primitive(Op):
 
     def __post_init__(self) -> None:
         self.impls = Implementations(self)
-        self.pull = build_pull(self)
+        self.serve()
         self.call = build_dispatcher(self)
 
     def reference(self, kind: type) -> Callable[..., Any]:
@@ -98,6 +99,14 @@ class Primitive(Op):
         if offers or self.contract.has_letters:
             chosen = kernels.unless_small(offers, kernels.Planner(self, offers, reference), reference)
         return watched(self, chosen) if switches.watching else chosen
+
+    def serve(self) -> None:
+        """Let the kernels that there are now stand in for the rules."""
+        offered = [
+            x for x in self.rules if kernels.offered(f"{self.name}_d{x}") and f"{self.name}_d{x}" not in registry
+        ]
+        self.served = {x: ServedRule(self, x) for x in offered}
+        self.pull = build_pull(self)
 
     def _by_any_input(self, *args: Any) -> Any:
         """The first input is a Python number or list: let the first array among the others decide, or NumPy."""
@@ -130,6 +139,38 @@ class Primitive(Op):
 
     def __repr__(self) -> str:
         return f"<primitive {self.name} {self.contract.text}>"
+
+
+class ServedRule:
+    """The rule of ``tanh`` for ``x`` as an operation ``tanh_dx(g, out)`` on arrays, for which a kernel may stand in.
+
+    Inputs are the gradient and the arrays that the rule names, then come its parameters. On tensors the rule runs as it
+    is written, and is recorded.
+    """
+
+    dims = prepare = None
+
+    def __init__(self, op: Primitive, x: str) -> None:
+        self.name, self.forward = f"{op.name}_d{x}", op.rules[x]
+        names = op.rule_names[x]
+        self.params = {n: op.params[n] for n in names if n in op.params}
+        arrays = names[: len(names) - len(self.params)]
+        self.contract = Contract.parse(", ".join(f"{n}: ..." for n in ("g", *arrays)) + " -> ...")
+        self.__signature__ = inspect.Signature(
+            [inspect.Parameter(n, inspect.Parameter.POSITIONAL_OR_KEYWORD) for n in ("g", *names)]
+        )
+        self.op = self  # as an operation's function has it
+        self.impls = Implementations(self)
+
+    def __call__(self, g: Any, *values: Any) -> Any:
+        return self.impls[type(g)](g, *values)
+
+    def implement(self, kind: type) -> Callable[..., Any]:
+        """Return what computes the rule on arrays of type ``kind``: the rule, or a planner over kernels."""
+        offers = kernels.offers(self.name, kind) if switches.kernels else ()
+        if not offers:
+            return self.forward
+        return kernels.unless_small(offers, kernels.Planner(self, offers, self.forward), self.forward)
 
 
 def primitive(
@@ -270,9 +311,19 @@ def docstring(op: Any, text: str) -> str:
 def _forget_implementations() -> None:
     for op in registry.values():
         op.impls.clear()
+        for rule in op.served.values():
+            rule.impls.clear()
+
+
+def _offered(name: str) -> None:
+    """A kernel called ``name`` came or went: that of an operation, or of an operation's rule."""
+    if name in registry:
+        registry[name].impls.clear()
+    elif (owner := name.rpartition("_d")[0]) in registry:
+        registry[owner].serve()
 
 
 switches.listeners.append(_forget_implementations)
-kernels.listeners.append(lambda name: registry[name].impls.clear() if name in registry else None)
+kernels.listeners.append(_offered)
 
 __all__ = ["REQUIRED", "Primitive", "elementwise", "primitive", "registry"]

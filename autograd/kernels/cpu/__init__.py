@@ -19,6 +19,10 @@ from ..registry import Spec, UnavailableError, register
 from . import memory
 from .threads import get_num_threads, set_num_threads
 
+ACTIVATIONS = (
+    "celu", "celu_dx", "elu", "elu_dx", "gelu", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "leaky_relu_dx",
+    "relu6", "relu6_dx", "selu", "sigmoid", "sigmoid_dx", "silu", "silu_dx", "softsign", "tanh_dx", "tanhshrink",
+)  # fmt: skip
 KERNELS: dict[str, tuple[str, ...]] = {
     "gru": ("recurrent",),
     "lstm": ("recurrent",),
@@ -47,8 +51,13 @@ KERNELS: dict[str, tuple[str, ...]] = {
     "max_pool2d_dx": ("pooling",),
     "relu": ("elementwise",),
     "relu_dx": ("elementwise",),
+    **dict.fromkeys(ACTIVATIONS, ("activation",)),
 }
-LEAST = {"relu": 1 << 16, "relu_dx": 1 << 17}  # numbers from which a kernel beats NumPy's single function
+LEAST = {  # numbers from which a kernel beats NumPy's functions
+    **dict.fromkeys(ACTIVATIONS, 1 << 13),
+    **dict.fromkeys(("tanh_dx", "sigmoid_dx", "relu6", "relu"), 1 << 16),
+    "relu_dx": 1 << 17,
+}
 
 Plan = Callable[[Spec], Callable[..., Any] | None]
 

@@ -62,7 +62,7 @@ def _pass(kernel: Callable[..., None], *inputs: np.ndarray) -> np.ndarray:
     """Run ``kernel`` over inputs of one shape and type; the result lies in memory as the last of them does."""
     out = np.empty_like(inputs[-1])
     size, like, far = out.itemsize, out.dtype.type(0), out.nbytes >= FAR
-    flat = [*[_in_order_of(out, x) for x in inputs], out]
+    flat = [*[in_order_of(out, x) for x in inputs], out]
     addresses = [a.__array_interface__["data"][0] for a in flat]
     head = min(-addresses[-1] % 64 // size, out.size)  # what comes before the first line of the cache
     kernel(*addresses, 0, head, like, size, False)
@@ -77,7 +77,7 @@ def _pass(kernel: Callable[..., None], *inputs: np.ndarray) -> np.ndarray:
     return out
 
 
-def _in_order_of(out: np.ndarray, x: np.ndarray) -> np.ndarray:
+def in_order_of(out: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Return x as it is if it lies in memory as ``out``, which has no gaps, and otherwise a copy that does."""
     if x.strides == out.strides:
         return x

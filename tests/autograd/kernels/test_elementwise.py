@@ -60,7 +60,7 @@ def test_order_in_memory_is_kept(pair):
     assert planned("relu", x)(x).strides == np.empty_like(x).strides
 
 
-@pytest.mark.parametrize("op", sorted(LEAST))
+@pytest.mark.parametrize("op", ("relu", "relu_dx"))
 def test_small_arrays_go_to_numpy(op, monkeypatch):
     function = {"relu": autograd.relu, "relu_dx": relu_dx}[op]
     few, many = (np.ones(LEAST[op] + more, np.float32) for more in (-1, 0))

@@ -31,6 +31,7 @@ class Recurrent:
         self.kind, self.dtype, self.address = kind, dtype, address
         self.states = 2 if kind == LSTM else 1
         self.sums = np.array([[-1 if gate is None else gate for gate in gates] for gates in SUMS[kind]])
+        self.order = [[of.index(gate) for gate in range(max(of) + 1)] for of in self.sums.T.tolist()]  # the gates' sums
 
     def forward(self, x: Any, *given: Any) -> Any:
         """All h_t and the last states; NotImplemented for lengths that do not fit, which the definition explains."""
@@ -49,17 +50,17 @@ class Recurrent:
             return NotImplemented
         parts = _parts(rows, steps * rows * (w_xh.size + w_hh.size))
         ends, times = [np.array(s, order="C") for s in states], steps + 1 if keep else 2
-        zs = self._empty(times * rows, x.shape[2] + hidden)
-        cs = self._empty(times * rows, hidden) if self.kind == LSTM else zs
-        gates = self._empty((times - 1) * rows, 4 * hidden) if self.kind in (LSTM, GRU) else zs
+        xs, hs = self._empty((times - 1) * rows, x.shape[2]), self._empty(times * rows, hidden)
+        cs = self._empty(times * rows, hidden) if self.kind == LSTM else hs
+        gates = self._empty(4, (times - 1) * rows, hidden) if self.kind in (LSTM, GRU) else hs[None]
         output = self._empty(*x.shape[:2], hidden)
         before = self.kind, keep, behaved(x), int(axis), bool(reverse), running
         given = (
             self._panels("x", w_xh, hidden), self._panels("h", w_hh, hidden), self.sums,
-            self._bias(b_xh, b_hh, hidden), gates, zs, cs, output, ends[0], ends[-1],
+            self._bias(hidden, b_xh, b_hh), gates, xs, hs, cs, output, ends[0], ends[-1],
         )  # fmt: skip
         threads.run(lambda i: forward_steps(*before, *parts[i], *given), len(parts))
-        return (output, *ends), (running, parts, (gates, zs, cs))
+        return (output, *ends), (running, parts, (gates, xs, hs, cs))
 
     def backward(self, g: Any, wanted: Any, inputs: Any, residuals: Any, *params: Any) -> list[Any]:
         """The gradients of x, the first states, the weights and the biases; a thread's part of a sum is added last."""
@@ -67,21 +68,19 @@ class Recurrent:
         _, axis, reverse, truncate = params[:4]
         running, parts, kept = residuals
         dx, begins, hidden = self._empty(*x.shape), [np.array(part, order="C") for part in g[1:]], w_hh.shape[1]
-        d = self._empty(x.shape[0] * x.shape[1], 4 * hidden if self.kind == GRU else len(w_hh))
-        sums = [(self._empty(*w_xh.shape), self._empty(*w_hh.shape), self._empty(d.shape[1])) for _ in parts]
-        before = x, int(axis), bool(reverse), int(truncate or 0), running
+        d = self._empty(len(self.sums), x.shape[0] * x.shape[1], hidden)
+        totals = [(self._empty(*w_xh.shape), self._empty(*w_hh.shape), self._empty(len(d), hidden)) for _ in parts]
+        before = self.kind, self.address, int(axis), bool(reverse), int(truncate or 0), running
         given = (
-            self._panels("x", w_xh)[0], self._panels("h", w_hh)[0],
-            self._runs(hidden, 0), self._runs(hidden, 1), *kept,
-            behaved(g[0]), d, begins[0], begins[-1], bool(wanted[0]), dx,
+            self._panels("x", w_xh)[0], self._panels("h", w_hh)[0], self.sums, *kept, behaved(g[0]), d, begins[0],
+            begins[-1], bool(wanted[0]), dx,
         )  # fmt: skip
-        threads.run(lambda i: backward_steps(self.kind, self.address, *before, *parts[i], *given, *sums[i]), len(parts))
-        for total, *others in zip(*sums, strict=True):
+        threads.run(lambda i: backward_steps(*before, *parts[i], *given, *totals[i]), len(parts))
+        for total, *others in zip(*totals, strict=True):
             for other in others:
                 total += other
-        dw_xh, dw_hh, db = sums[0]
-        db_xh, db_hh = db[: len(w_hh)], db[len(db) - len(w_hh) :]
-        found = [dx, *begins, self._turned(dw_xh, -1), dw_hh, self._turned(db_xh, -1).copy(), db_hh.copy()]
+        dw_xh, dw_hh, db = totals[0]
+        found = [dx, *begins, dw_xh, dw_hh, *[db[order].reshape(-1) for order in self.order]]
         return [gradient if want else None for gradient, want in zip(found, wanted, strict=True)]
 
     def _empty(self, *shape: int) -> np.ndarray:
@@ -97,24 +96,14 @@ class Recurrent:
         threads.run(lambda i: panels(w, not hidden, out, i * pieces // parts, (i + 1) * pieces // parts), parts)
         return out
 
-    def _runs(self, hidden: int, of: int) -> np.ndarray:
-        """Where the gradient of a sum, and the gate's weights for it, begin in their rows and blocks, in bytes."""
-        size = np.dtype(self.dtype).itemsize * hidden
-        pairs = [(i, gates[of]) for i, gates in enumerate(SUMS[self.kind])]
-        return np.array([(i * size, gate * size * columns_of(self.dtype)) for i, gate in pairs if gate is not None])
-
-    def _turned(self, x: np.ndarray, by: int) -> np.ndarray:
-        """A GRU's r, z, n as n, r, z, and back with −1: its sums, of which h has no part in the first."""
-        return np.roll(x, by * (len(x) // 3), axis=0) if self.kind == GRU else x
-
-    def _bias(self, b_xh: Any, b_hh: Any, hidden: int) -> np.ndarray:
+    def _bias(self, hidden: int, *biases: Any) -> np.ndarray:
         """The biases of each sum, and room for a vector behind."""
-        total = np.zeros(len(self.sums) * hidden + columns_of(self.dtype), self.dtype)
-        if b_xh is not None:
-            total[: len(b_xh)] = self._turned(b_xh, 1)
-        if b_hh is not None:
-            total[len(self.sums) * hidden - len(b_hh) :][: len(b_hh)] += b_hh
-        return total
+        flat = np.zeros(len(self.sums) * hidden + columns_of(self.dtype), self.dtype)
+        total = flat[: len(self.sums) * hidden].reshape(-1, hidden)
+        for b, order in zip(biases, self.order, strict=True):
+            if b is not None:
+                total[order] += b.reshape(-1, hidden)
+        return flat
 
 
 def _parts(rows: int, products: int) -> list[tuple[int, int]]:

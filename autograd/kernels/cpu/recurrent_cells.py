@@ -1,8 +1,9 @@
-"""One step of each recurrent cell for one row of the batch, forward and backward, in place.
+"""One step of each recurrent cell, forward and backward, in place, for rows of the batch that lie together.
 
-``a`` has the products of x and h with the weights and becomes the gates: of an LSTM i, f, g, o, of a GRU n, r, z and
-W_hn·h + b_hn, of a vanilla network h itself. Backward ``d`` becomes the gradient of those sums, and ``dh``, which
-arrives as the gradient of the new state, what of it goes to the old one besides the product ``d @ w_hh``.
+``a`` are the sums of the products of x and h with the weights and become the gates: of an LSTM i, f, g, o, of a GRU
+n, r, z and W_hn·h + b_hn, of a vanilla network h itself; the rows begin at ``at`` of each. Backward ``d`` becomes the
+gradient of those sums, and ``dh``, which arrives as the gradient of the new state, what of it goes to the old one
+besides the product with W_hh.
 """
 
 from __future__ import annotations
@@ -52,30 +53,30 @@ def rnn_forward(relu: bool, a: Any) -> None:
 
 
 @_inner
-def rnn_backward(relu: bool, h: Any, g: Any, dh: Any, d: Any) -> None:
+def rnn_backward(relu: bool, h: Any, dh: Any, d: Any) -> None:
     """d = dh · f'(a), in terms of h."""
     zero, one = h.dtype.type(0), h.dtype.type(1)
     if relu:
         for j in range(h.size):
-            d[j] = (dh[j] + g[j]) * (one if h[j] > zero else zero)
+            d[j] = dh[j] * (one if h[j] > zero else zero)
     else:
         for j in range(h.size):
-            d[j] = (dh[j] + g[j]) * (one - h[j] * h[j])
+            d[j] = dh[j] * (one - h[j] * h[j])
     dh[:] = zero
 
 
 @_inner
-def _sigmoids(a: Any) -> None:
-    for j in range(a.size):
-        a[j] = sigmoid(a[j])
+def _four(a: Any, at: int, size: int) -> Any:
+    """The numbers from row ``at`` of each of the four."""
+    stop = at + size // a.shape[2]
+    return a[0, at:stop].reshape(-1), a[1, at:stop].reshape(-1), a[2, at:stop].reshape(-1), a[3, at:stop].reshape(-1)
 
 
 @_inner
-def lstm_forward(a: Any, apart: int, before: Any, c: Any, h: Any) -> None:
-    """c = f·c + i·g, h = o·tanh(c), for some of the units; their gates are ``apart``."""
-    n, one = h.size, h.dtype.type(1)
-    i, f, g, o = a[:n], a[apart:][:n], a[2 * apart :][:n], a[3 * apart :][:n]
-    for j in range(n):  # one division for all that goes into c
+def lstm_forward(a: Any, at: int, before: Any, c: Any, h: Any) -> None:
+    """c = f·c + i·g, h = o·tanh(c)."""
+    (i, f, g, o), one = _four(a, at, h.size), h.dtype.type(1)
+    for j in range(h.size):  # one division for all that goes into c
         above_i, below_i = sigmoid_quotient(i[j])
         above_f, below_f = sigmoid_quotient(f[j])
         above_g, below_g = tanh_quotient(g[j])
@@ -83,9 +84,9 @@ def lstm_forward(a: Any, apart: int, before: Any, c: Any, h: Any) -> None:
         over = one / (both * below_g)
         each = over * below_g
         i[j], f[j], g[j] = above_i * (below_f * each), above_f * (below_i * each), above_g * (both * over)
-    for j in range(n):
+    for j in range(h.size):
         c[j] = f[j] * before[j] + i[j] * g[j]
-    for j in range(n):
+    for j in range(h.size):
         above_o, below_o = sigmoid_quotient(o[j])
         above_c, below_c = tanh_quotient(c[j])
         over = one / (below_o * below_c)
@@ -94,48 +95,46 @@ def lstm_forward(a: Any, apart: int, before: Any, c: Any, h: Any) -> None:
 
 
 @_inner
-def lstm_backward(a: Any, before: Any, c: Any, g: Any, dh: Any, dc: Any, d: Any) -> None:
+def lstm_backward(a: Any, at: int, before: Any, c: Any, dh: Any, dc: Any, d: Any) -> None:
     """The gradients of the four sums; ``dc`` becomes that of the old c."""
-    n, one = c.size, c.dtype.type(1)
-    i, f, u, o = a[:n], a[n : 2 * n], a[2 * n : 3 * n], a[3 * n :]
-    di, df, du, do = d[:n], d[n : 2 * n], d[2 * n : 3 * n], d[3 * n :]
-    for j in range(n):
-        total, s = dh[j] + g[j], tanh(c[j])
-        dc[j] += total * o[j] * (one - s * s)
-        do[j] = total * s * (o[j] * (one - o[j]))
-    for j in range(n):
+    (i, f, u, o), (di, df, du, do), one = _four(a, at, c.size), _four(d, at, c.size), c.dtype.type(1)
+    for j in range(c.size):
+        s = tanh(c[j])
+        dc[j] += dh[j] * o[j] * (one - s * s)
+        do[j] = dh[j] * s * (o[j] * (one - o[j]))
+    for j in range(c.size):
         di[j] = dc[j] * u[j] * (i[j] * (one - i[j]))
         du[j] = dc[j] * i[j] * (one - u[j] * u[j])
-    for j in range(n):
+    for j in range(c.size):
         df[j] = dc[j] * before[j] * (f[j] * (one - f[j]))
         dc[j] *= f[j]
     dh[:] = c.dtype.type(0)
 
 
 @_inner
-def gru_forward(a: Any, apart: int, before: Any, h: Any) -> None:
-    """h = (1 − z)·n + z·h, with n = tanh(x's sum + r·(h's sum)), for some of the units; their gates are ``apart``."""
-    k, one = h.size, h.dtype.type(1)
-    n, r, z, of_h = a[:k], a[apart:][:k], a[2 * apart :][:k], a[3 * apart :][:k]
-    _sigmoids(r)
-    _sigmoids(z)
-    for j in range(k):
+def gru_forward(a: Any, at: int, before: Any, h: Any) -> None:
+    """h = (1 − z)·n + z·h, with n = tanh(x's sum + r·(h's sum))."""
+    (n, r, z, of_h), one = _four(a, at, h.size), h.dtype.type(1)
+    for gate in (r, z):
+        for j in range(h.size):
+            gate[j] = sigmoid(gate[j])
+    for j in range(h.size):
         n[j] = tanh(n[j] + r[j] * of_h[j])
-    for j in range(k):
+    for j in range(h.size):
         h[j] = (one - z[j]) * n[j] + z[j] * before[j]
 
 
 @_inner
-def gru_backward(a: Any, before: Any, g: Any, dh: Any, d: Any) -> None:
+def gru_backward(a: Any, at: int, before: Any, dh: Any, d: Any) -> None:
     """The gradients of the sums of n, r, z and of W_hn·h + b_hn."""
-    k, one = before.size, before.dtype.type(1)
-    n, r, z, of_h = a[:k], a[k : 2 * k], a[2 * k : 3 * k], a[3 * k :]
-    dn, dr, dz, d_of_h = d[:k], d[k : 2 * k], d[2 * k : 3 * k], d[3 * k :]
-    for j in range(k):
-        dn[j] = (dh[j] + g[j]) * (one - z[j]) * (one - n[j] * n[j])
-        dz[j] = (dh[j] + g[j]) * (before[j] - n[j]) * (z[j] * (one - z[j]))
-    for j in range(k):
+    size, one = before.size, before.dtype.type(1)
+    (n, r, z, of_h), (dn, dr, dz, d_of_h) = _four(a, at, size), _four(d, at, size)
+    for j in range(size):
+        dn[j] = dh[j] * (one - z[j]) * (one - n[j] * n[j])
+    for j in range(size):
+        dz[j] = dh[j] * (before[j] - n[j]) * (z[j] * (one - z[j]))
+    for j in range(size):
         dr[j] = dn[j] * of_h[j] * (r[j] * (one - r[j]))
         d_of_h[j] = dn[j] * r[j]
-    for j in range(k):
-        dh[j] = (dh[j] + g[j]) * z[j]
+    for j in range(size):
+        dh[j] *= z[j]

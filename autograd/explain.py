@@ -38,7 +38,7 @@ def explain(op: Callable[..., Any], *args: Any, **params: Any) -> str:
     if getattr(declared, "prepare", None):
         values = list(declared.prepare(*(arrays if not declared.contract.variadic else [arrays]), *values))
     spec = kernels.Spec(
-        tuple(getattr(a, "shape", ()) for a in arrays),
+        tuple(None if a is None else getattr(a, "shape", ()) for a in arrays),
         tuple(getattr(a, "dtype", None) for a in arrays),
         dict(zip(declared.params, values, strict=True)),
     )

@@ -36,8 +36,12 @@ class BatchNorm(Module):
         track_running_stats: bool = True,
         device: str = "cpu",
         dtype: Any = None,
+        activation: str | None = None,
     ) -> None:
         self.num_features, self.eps, self.momentum = count(self, "num_features", num_features), eps, momentum
+        if activation not in (None, "relu"):
+            raise DomainError(f"{type(self).__name__}: activation is {activation!r}, expected None or 'relu'")
+        self.activation = activation
         self.affine, self.track_running_stats = affine, track_running_stats
         self.weight = _affine((num_features,), affine, 1.0, device, dtype)
         self.bias = _affine((num_features,), affine, 0.0, device, dtype)
@@ -58,13 +62,13 @@ class BatchNorm(Module):
             self.running_var = autograd.ones_like(self.running_var)
             self.num_batches_tracked = autograd.zeros_like(self.num_batches_tracked)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the normalised x; in training mode also move the running statistics."""
+    def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
+        """Return the normalised x, with the residual added and activated; in training also move the statistics."""
         self._check(x)
         w, b = (_or_constant(p, fill, (self.num_features,), x) for p, fill in ((self.weight, 1.0), (self.bias, 0.0)))
         out: Tensor
         if not self.training and self.running_mean is not None and self.running_var is not None:
-            out = autograd.batch_norm(x, w, b, self.running_mean, self.running_var, self.eps)
+            out = autograd.batch_norm(x, w, b, self.running_mean, self.running_var, residual, self.eps, self.activation)
             return out
         samples = x.size // self.num_features
         if self.training and samples < 2:
@@ -72,7 +76,7 @@ class BatchNorm(Module):
                 f"x has shape {tuple(x.shape)}: {samples} value per channel has no variance, expected at least 2; "
                 "give a larger batch, or call eval()"
             )
-        out, mean, var = autograd.batch_norm_training(x, w, b, self.eps)
+        out, mean, var = autograd.batch_norm_training(x, w, b, residual, self.eps, self.activation)
         if self.training and self.running_mean is not None:
             self._track(mean.detach(), var.detach() * (samples / (samples - 1)))
         return out
@@ -101,6 +105,7 @@ class BatchNorm(Module):
         return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
             f"track_running_stats={self.track_running_stats}"
+            + (f", activation={self.activation!r}" if self.activation else "")
         )
 
 
@@ -109,10 +114,12 @@ class BatchNorm1d(BatchNorm):
 
     y = w · (x − mean) / √(var + eps) + b, with the statistics of each channel: in training the batch's, afterwards
     running = (1 − momentum) · running + momentum · batch (variance unbiased; momentum None: the mean of all batches).
-    Shapes: x (N, C) or (N, C, L) → the same; weight, bias (C).
+    A `residual` in the call is added to y (He et al. 2015, eq. 1), and with `activation` "relu" negative sums become 0.
+    Shapes: x (N, C) or (N, C, L), residual as x → the same; weight, bias (C).
 
     Raises:
         ShapeError: for another rank or C, or in training when a channel has a single value.
+        DomainError: for another activation.
 
     >>> BatchNorm1d(3)(autograd.ones((4, 3))).max().item()
     0.0
@@ -124,7 +131,7 @@ class BatchNorm1d(BatchNorm):
 class BatchNorm2d(BatchNorm):
     """Batch normalisation of images (Ioffe & Szegedy 2015, alg. 2): each channel over the batch and all places.
 
-    Shapes: x (N, C, H, W) → the same; weight, bias (C). See `BatchNorm1d`.
+    Shapes: x (N, C, H, W), residual as x → the same; weight, bias (C). See `BatchNorm1d`.
 
     Raises:
         ShapeError: for another rank or C, or in training when a channel has a single value.

@@ -21,6 +21,7 @@ from ..core.primitive import elementwise
 from ..core.tensor import Tensor, operand
 from ..errors import DomainError, ShapeError
 from ..random import Generator, bernoulli
+from .activation import relu
 from .arithmetic import square, where
 from .exponential import exp
 from .index import check_indices, gather
@@ -44,31 +45,44 @@ def log_softmax(x: Any, axis: int = -1) -> Any:
 
 
 @composite(
-    "x: N C ..., w: C, b: C, mean: C, var: C",
+    "x: N C ..., w: C, b: C, mean: C, var: C, residual: N C ...",
+    cases=({"residual": None}, {}),
     domain={"var": (0.1, INF)},
     source="Ioffe & Szegedy, Batch normalization, ICML 2015, algorithm 1",
 )
-def batch_norm(x: Any, w: Any, b: Any, mean: Any, var: Any, eps: float = 1e-5) -> Any:
-    """Every channel shifted and scaled by given statistics, (x − mean) / √(var + eps)·w + b."""
+def batch_norm(
+    x: Any, w: Any, b: Any, mean: Any, var: Any, residual: Any = None, eps: float = 1e-5, activation: str | None = None
+) -> Any:
+    """Every channel shifted and scaled by given statistics, (x − mean) / √(var + eps)·w + b.
+
+    A ``residual`` is added to that (He et al. 2015, eq. 1), and the ``activation`` "relu" taken of the sum.
+    """
     column = (-1,) + (1,) * (len(x.shape) - 2)
     scale = w / (var + eps) ** 0.5
-    return x * scale.reshape(column) + (b - mean * scale).reshape(column)
+    out = x * scale.reshape(column) + (b - mean * scale).reshape(column)
+    if residual is not None:
+        out = out + residual
+    if activation not in (None, "relu"):
+        raise DomainError(f"batch_norm: activation is {activation!r} → choose None or 'relu'")
+    return relu(out) if activation else out
 
 
 @composite(
-    "x: N C ..., w: C, b: C -> out: N C ..., mean: C, var: C",
-    cases=({"N": 3}, {"N": 2, "eps": 0.1}),
+    "x: N C ..., w: C, b: C, residual: N C ... -> out: N C ..., mean: C, var: C",
+    cases=({"N": 3, "residual": None}, {"N": 2, "eps": 0.1}),
     source="Ioffe & Szegedy, Batch normalization, ICML 2015, algorithm 1",
 )
-def batch_norm_training(x: Any, w: Any, b: Any, eps: float = 1e-5) -> Any:
+def batch_norm_training(
+    x: Any, w: Any, b: Any, residual: Any = None, eps: float = 1e-5, activation: str | None = None
+) -> Any:
     """``batch_norm`` by the statistics of the batch itself, over all axes but the channels'; returns these as well.
 
     Returns:
-        The result, and each channel's mean and (biased) variance, Σ (x − mean)² / n.
+        The result, and each channel's mean and (biased) variance of x, Σ (x − mean)² / n.
     """
     axes = (0, *range(2, len(x.shape)))
     m, v = mean(x, axes), var(x, axes)
-    return batch_norm(x, w, b, m, v, eps), m, v
+    return batch_norm(x, w, b, m, v, residual, eps, activation), m, v
 
 
 @composite(

@@ -76,8 +76,9 @@ VARIANTS = {
 def unit(variant: Variant, channels: int, width: int, size: int, stride: int = 1) -> Sequential:
     """A convolution of odd size that keeps the image's size (over the stride), and a ReLU."""
     conv = Conv2d(channels, width, size, stride, padding=size // 2, bias=not variant.batch_norm)
-    norm = {"bn": BatchNorm2d(width, eps=0.001)} if variant.batch_norm else {}
-    return Sequential({"conv": conv, **norm, "relu": ReLU()})
+    if variant.batch_norm:
+        return Sequential({"conv": conv, "bn": BatchNorm2d(width, eps=0.001, activation="relu")})
+    return Sequential({"conv": conv, "relu": ReLU()})
 
 
 class Inception(nn.Module):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import nn
 from autograd import Tensor
-from nn import AdaptiveAvgPool2d, BatchNorm2d, Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential
+from nn import AdaptiveAvgPool2d, BatchNorm2d, Conv2d, Flatten, Linear, MaxPool2d, Sequential
 from nn.published import Figures, Published
 from vision.models.network import Network, choose, start
 
@@ -19,16 +19,15 @@ class BasicBlock(nn.Module):
 
     def __init__(self, channels: int, width: int, stride: int = 1, variant: str = "torchvision") -> None:
         self.conv1 = Conv2d(channels, width, 3, stride, padding=1, bias=False)
-        self.bn1 = BatchNorm2d(width)
-        self.relu = ReLU()
+        self.bn1 = BatchNorm2d(width, activation="relu")
         self.conv2 = Conv2d(width, width, 3, padding=1, bias=False)
-        self.bn2 = BatchNorm2d(width)
+        self.bn2 = BatchNorm2d(width, activation="relu")
         self.downsample = shortcut(channels, width, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return relu(F(x) + x)."""
-        out = self.relu(self.bn1(self.conv1(x)))
-        return self.relu(self.bn2(self.conv2(out)) + self.downsample(x))
+        """Return relu(F(x) + x); the last normalisation adds x and rectifies."""
+        out = self.bn1(self.conv1(x))
+        return self.bn2(self.conv2(out), residual=self.downsample(x))
 
 
 class Bottleneck(nn.Module):
@@ -39,19 +38,17 @@ class Bottleneck(nn.Module):
     def __init__(self, channels: int, width: int, stride: int = 1, variant: str = "torchvision") -> None:
         first, second = STRIDES[variant] if stride == 2 else (1, 1)
         self.conv1 = Conv2d(channels, width, 1, first, bias=False)
-        self.bn1 = BatchNorm2d(width)
+        self.bn1 = BatchNorm2d(width, activation="relu")
         self.conv2 = Conv2d(width, width, 3, second, padding=1, bias=False)
-        self.bn2 = BatchNorm2d(width)
+        self.bn2 = BatchNorm2d(width, activation="relu")
         self.conv3 = Conv2d(width, 4 * width, 1, bias=False)
-        self.bn3 = BatchNorm2d(4 * width)
-        self.relu = ReLU()
+        self.bn3 = BatchNorm2d(4 * width, activation="relu")
         self.downsample = shortcut(channels, 4 * width, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return relu(F(x) + x)."""
-        out = self.relu(self.bn1(self.conv1(x)))
-        out = self.relu(self.bn2(self.conv2(out)))
-        return self.relu(self.bn3(self.conv3(out)) + self.downsample(x))
+        """Return relu(F(x) + x); the last normalisation adds x and rectifies."""
+        out = self.bn2(self.conv2(self.bn1(self.conv1(x))))
+        return self.bn3(self.conv3(out), residual=self.downsample(x))
 
 
 def shortcut(channels: int, out: int, stride: int) -> nn.Module:
@@ -108,8 +105,7 @@ def resnet(depth: int, variant: str = "torchvision", num_classes: int = 1000) ->
     choose("resnet: variant", variant, STRIDES)
     layers: dict[str, nn.Module] = {
         "conv1": Conv2d(3, 64, 7, 2, padding=3, bias=False),
-        "bn1": BatchNorm2d(64),
-        "relu": ReLU(),
+        "bn1": BatchNorm2d(64, activation="relu"),
         "maxpool": MaxPool2d(3, 2, padding=1),
     }
     channels = 64

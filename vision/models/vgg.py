@@ -43,7 +43,7 @@ def features(configuration: str, batch_norm: bool = False) -> Sequential:
     >>> [type(layer).__name__ for layer in features("64 LRN / 128")]
     ['Conv2d', 'ReLU', 'LocalResponseNorm', 'MaxPool2d', 'Conv2d', 'ReLU', 'MaxPool2d']
     """
-    layers: list[nn.Module] = []
+    layers: list[nn.Module | None] = []
     channels = 3
     for stage in configuration.split("/"):
         for word in stage.split():
@@ -52,10 +52,10 @@ def features(configuration: str, batch_norm: bool = False) -> Sequential:
                 continue
             size, width = (1, int(word[2:])) if word.startswith("1x") else (3, int(word))
             layers.append(Conv2d(channels, width, size, padding=size // 2))
-            layers += [BatchNorm2d(width), ReLU()] if batch_norm else [ReLU()]
+            layers += [BatchNorm2d(width, activation="relu"), None] if batch_norm else [ReLU()]
             channels = width
         layers.append(MaxPool2d(2, 2))
-    return Sequential(*layers)
+    return Sequential({f"{i}": layer for i, layer in enumerate(layers) if layer})  # keys count a ReLU after each norm
 
 
 def _published(configuration: str) -> Published:

@@ -20,8 +20,10 @@ FLOATS = (np.float32, np.float64)
 
 def channels_last(x: np.ndarray) -> np.ndarray:
     """Return N C … as a contiguous array N … C: a view if its memory is in that order, otherwise a copy."""
-    last = x.transpose(0, *range(2, x.ndim), 1)
-    if last.flags.carray or not x.flags.carray or x.dtype not in FLOATS:
+    last = x.transpose(0, 2, 3, 1) if x.ndim == 4 else x.transpose(0, *range(2, x.ndim), 1)
+    if last.flags.carray:
+        return last
+    if not x.flags.carray or x.dtype not in FLOATS:
         return behaved(last)
     out = np.empty(last.shape, x.dtype)
     n, c = x.shape[:2]
@@ -45,4 +47,20 @@ def _turn(x: Any, out: Any, first: int, last: int) -> None:
 
 def channels_first(x: np.ndarray) -> np.ndarray:
     """Return a contiguous N … C as a view N C … of the same memory."""
-    return x.transpose(0, -1, *range(1, x.ndim - 1))
+    return x.transpose(0, 3, 1, 2) if x.ndim == 4 else x.transpose(0, -1, *range(1, x.ndim - 1))
+
+
+def distance(x: np.ndarray) -> int:
+    """How many numbers lie from one pixel of N C … to the next, its channels side by side; 0 if there is no such order.
+
+    For channels last it is C; for some of the channels of such an image it is more.
+    """
+    channels, step, next_step = x.shape[1] * x.itemsize, 0, 0
+    for n, stride in zip((*x.shape[:1:-1], x.shape[0]), (*x.strides[:1:-1], x.strides[0]), strict=True):
+        if n > 1:
+            if step and stride != next_step:
+                return 0
+            step, next_step = step or stride, stride * n
+    step = step or channels
+    beside = x.flags.behaved and (x.shape[1] == 1 or x.strides[1] == x.itemsize)
+    return step // x.itemsize if beside and step >= channels and step % x.itemsize == 0 else 0

@@ -94,6 +94,19 @@ def write(typing: Any, address: Any, v: Any, mask: Any) -> Any:
 
 
 @intrinsic
+def accumulate(typing: Any, address: Any, v: Any, mask: Any) -> Any:
+    """Add the lanes that the mask names to float64 numbers at an address."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = ir.VectorType(ir.DoubleType(), v.lanes)
+        value = builder.fpext(args[1], kind) if args[1].type != kind else args[1]
+        _write(context, builder, args[0], builder.fadd(_read(context, builder, args[0], kind, args[2]), value), args[2])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, v, mask), generate
+
+
+@intrinsic
 def stream(typing: Any, address: Any, v: Any) -> Any:
     """Put a vector past the caches, at an address that 64 divides."""
 

@@ -33,14 +33,16 @@ def _channels(v: Any, x: Any) -> Any:
     return v.reshape((-1,) + (1,) * (x.ndim - 2))
 
 
-def _batch_norm(x: Any, w: Any, b: Any, mean: Any, var: Any, eps: float) -> Any:
-    return (x - _channels(mean, x)) / np.sqrt(_channels(var, x) + eps) * _channels(w, x) + _channels(b, x)
+def _batch_norm(x: Any, w: Any, b: Any, mean: Any, var: Any, residual: Any, eps: float, activation: Any) -> Any:
+    out = (x - _channels(mean, x)) / np.sqrt(_channels(var, x) + eps) * _channels(w, x) + _channels(b, x)
+    out = out if residual is None else out + residual
+    return out * (out > 0) if activation else out
 
 
-def _batch_norm_training(x: Any, w: Any, b: Any, eps: float) -> Any:
+def _batch_norm_training(x: Any, w: Any, b: Any, residual: Any, eps: float, activation: Any) -> Any:
     axes = (0, *range(2, x.ndim))
     mean, var = x.mean(axes), x.var(axes)
-    return _batch_norm(x, w, b, mean, var, eps), mean, var
+    return _batch_norm(x, w, b, mean, var, residual, eps, activation), mean, var
 
 
 def _group_norm(x: Any, w: Any, b: Any, groups: int, eps: float) -> Any:

@@ -178,7 +178,7 @@ def wrong_shapes(e: Example) -> Iterator[tuple[int, tuple[int, ...]]]:
     if contract.variadic:
         return
     given = [(i, o, s) for i, (o, s) in enumerate(zip(contract.inputs, e.shapes, strict=True)) if s is not None]
-    letters = [d for o in contract.inputs for d in o.core]
+    letters = [d for _, o, _ in given for d in o.core]
     for i, o, shape in given:
         if o.rank_is_fixed:
             yield i, (*shape, 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,7 +31,7 @@ def reading(path: Path, expected: str) -> Iterator[None]:
     except RefusedError as error:
         raise _refusal(path, expected, str(error), error.remedy) from None
     except OSError as error:
-        if error.errno is not None:
+        if error.errno not in (None, errno.EINVAL):  # EINVAL: the file says to look where no file is
             raise
         raise _refusal(path, expected, str(error)) from error
     except DataError:

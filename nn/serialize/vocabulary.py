@@ -245,7 +245,12 @@ VOCABULARY: Vocabulary = {
     "torch._tensor._rebuild_from_type_v2": _rebuild_from_type,
     "torch.Tensor": None,
     "torch.nn.parameter.Parameter": None,
-    **{f"{module}.{kind}Storage": None for kind in STORAGES for module in ("torch", "torch.cuda", "torch.storage")},
+    **{
+        f"{module}.{kind}{what}": None
+        for module in ("torch", "torch.cuda", "torch.storage")
+        for kind in STORAGES
+        for what in ("Storage", "Tensor")
+    },
     **{f"torch.{name}": None for name in ELEMENTS},
     "_codecs.encode": _encode,
     **{f"{core}.{name}": meaning for core in ("numpy.core", "numpy._core") for name, meaning in _NUMPY.items()},

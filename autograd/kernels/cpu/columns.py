@@ -19,18 +19,15 @@ from . import memory, threads
 from .compile import compiled
 from .matmul import product
 
-MANY = 1 << 16  # filters' numbers from which 1×1 filters are left as they lie
-FEW = 500  # pixels below which larger ones are
+MANY = 1 << 16  # input × output channels from which filters larger than 1×1 are left as they lie …
+FEW = 500  # … if pixels of the result are fewer
 SEVERAL = 1 << 17  # numbers of the rows that are worth several threads
 
 
 def serves(case: Any) -> bool:
-    """Whether the filters are 1×1 and many, or larger, more, and meet few pixels (measured)."""
-    if case.groups != 1:
-        return False
-    if _is_image(case.x[1:3], case.y[1:3], case.w[2:], case.stride, case.padding):
-        return bool(prod(case.w) >= MANY)
-    return bool(prod(case.w[:2]) >= MANY and prod(case.y[:3]) < FEW)
+    """Whether the filters are 1×1, or many and meet few pixels (measured)."""
+    few = prod(case.w[:2]) >= MANY and prod(case.y[:3]) < FEW
+    return bool(case.groups == 1 and (case.w[2:] == (1, 1) or few))
 
 
 @compiled
@@ -72,7 +69,20 @@ def _by_images(x: np.ndarray, rows: np.ndarray, back: bool, stride: Ints, paddin
     count = len(rows)
     parts = min(threads.get_num_threads(), count) if rows.size > SEVERAL else 1
     numbers = (*stride, padding[0][0], padding[1][0], *dilation)
-    threads.run(lambda i: _exchange(x, rows, back, i * count // parts, (i + 1) * count // parts, *numbers), parts)
+    alone = rows.shape[4:] == (1, 1) and not any(map(any, padding))  # every row is a pixel
+    met = x[:, : rows.shape[1] * stride[0] : stride[0], : rows.shape[2] * stride[1] : stride[1]] if alone else x
+
+    def task(part: int) -> None:
+        first, last = part * count // parts, (part + 1) * count // parts
+        if not alone:
+            _exchange(x, rows, back, first, last, *numbers)
+        elif back:
+            x[first:last] = 0
+            met[first:last] = rows[first:last, ..., 0, 0]
+        else:
+            rows[first:last, ..., 0, 0] = met[first:last]
+
+    threads.run(task, parts)
 
 
 def _is_image(size: Ints, windows: Ints, width: Ints, stride: Ints, padding: Pairs) -> bool:

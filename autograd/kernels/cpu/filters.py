@@ -12,12 +12,17 @@ from typing import Any, NamedTuple
 
 import numba
 import numpy as np
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
 
 from ..reference.windows import Ints
 from . import threads
 from .compile import OPTIONS, compiled
-from .simd import gather, store
+from .masks import _read, full
+from .simd import Vector
 
+LINE = 64
 ALONE = 1 << 24  # multiply-adds, those of unused lanes too, that one thread does sooner than several
 
 
@@ -53,41 +58,60 @@ def at_(x: Any) -> Any:
     return np.int64(x.ctypes.data)
 
 
+@intrinsic
+def transpose(typing: Any, address: Any, step: Any, last: Any, mask: Any, to: Any, offsets: Any, like: Any) -> Any:
+    """Turn a square of numbers: vectors ``step`` bytes apart, under a mask; each goes to an offset from a table.
+
+    Behind ``last`` none is read. Offsets are followed from the last to the first, so that one may stand for many.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = context.get_value_type(Vector(like))
+        at, step, last, mask, to, offsets, _ = args
+        count, rows = kind.count, []
+        for _ in range(count):
+            rows.append(_read(context, builder, at, kind, mask))
+            ahead = builder.add(at, step)
+            at = builder.select(builder.icmp_signed(">", ahead, last), last, ahead)
+        order = [lane // 2 + lane % 2 * count for lane in range(2 * count)]  # two vectors, lane by lane
+        halves = [ir.Constant(ir.VectorType(ir.IntType(32), count), part) for part in (order[:count], order[count:])]
+        for _ in range(count.bit_length() - 1):  # each round turns the index (row, lane) by one bit
+            pairs = zip(rows[: count // 2], rows[count // 2 :], strict=True)
+            rows = [builder.shuffle_vector(a, b, half) for a, b in pairs for half in halves]
+        for i, row in reversed(list(enumerate(rows))):
+            place = builder.inttoptr(builder.add(offsets, to.type(8 * i)), to.type.as_pointer())
+            there = builder.add(to, builder.load(place))
+            builder.store(row, builder.inttoptr(there, kind.as_pointer())).align = like.bitwidth // 8
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64, mask, types.int64, types.int64, like), generate
+
+
 @compiled
 def pack(
     w: Any, groups: int, places: int, terms: int, columns: int, term: int, column: int, packed: Any, part: int,
     parts: int,
 ) -> None:  # fmt: skip
     """Write filters as ``contract`` reads them: groups, blocks of columns, places, terms, columns of a block."""
-    blocks, block, size = packed.shape[1], packed.shape[4], w.itemsize
-    begin, end, zero = part * blocks // parts, (part + 1) * blocks // parts, w.dtype.type(0)
-    panel, plane, near = places * terms * block, terms * block, max(1, 128 // places)
-    length = near * places | 1  # odd: rows of a power of two would share a place in the cache
-    rows = np.zeros(block * length, w.dtype)
+    blocks, block, size, zero = packed.shape[1], packed.shape[4], w.itemsize, w.dtype.type(0)
+    lanes, several = LINE // size, terms if term > column else 1
+    side_by_side = terms // several * places  # numbers of a column
+    offsets = np.empty(side_by_side + lanes, np.int64)
+    for i in range(len(offsets)):
+        at = min(i, side_by_side - 1)
+        offsets[i] = (at % places * terms + at // places) * block * size
     for g in range(groups):
-        source, target = g * (w.size // groups), g * blocks * panel
-        for b in range(begin, end):
-            wide = min(block, columns - b * block)
-            for first in range(0, terms, near):  # terms at a time, so that both sides stay in the cache
-                count = min(near, terms - first)
-                if term <= column:
-                    for j in range(wide):
-                        at = source + (b * block + j) * column + first * term
-                        for i in range(count * places):
-                            rows[j * length + i] = w[at + i]
-                for t in range(count):
-                    for r in range(places):
-                        to = at_(packed) + (target + b * panel + r * plane + (first + t) * block) * size
-                        at, step = at_(rows) + (t * places + r) * size, length * size
-                        if term > column:
-                            given = source + (first + t) * term + b * block * column + r
-                            at, step = at_(w) + given * size, column * size
-                            if wide < block:
-                                for j in range(wide):
-                                    rows[j] = w[given + j * column]
-                                at, step = at_(rows), size
-                        for v in range(0, block * size, 64):
-                            store(to + v, gather(at + v // size * step, step, zero))
+        for b in range(part * blocks // parts, (part + 1) * blocks // parts):
+            for first in range(b * block, min((b + 1) * block, columns), lanes):
+                to = at_(packed[g, b]) + (first - b * block) * size
+                for t in range(several):
+                    start = g * (w.size // groups) + t * term
+                    for i in range(0, side_by_side, lanes):
+                        transpose(
+                            at_(w) + (start + first * column + i) * size, column * size,
+                            at_(w) + (start + (columns - 1) * column + i) * size, full(side_by_side - i, zero),
+                            to + t * block * size, at_(offsets) + 8 * i, zero,
+                        )  # fmt: skip
 
 
 def unpacked(sums: np.ndarray, k: int, c: int, width: Ints, count: int) -> np.ndarray:

@@ -1,23 +1,29 @@
-"""Matrix products cut into parts, a thread of the BLAS for each, and the affine map made of them.
+"""Matrix products cut into parts, one for each thread, and the affine map made of them.
 
-The BLAS starts threads of its own for large products, which then fight with the pool's; here the larger side of the
-result is cut instead. Transposed operands are read where they lie.
+A part is some terms, rows or columns of the product, and goes through ``panels``; few rows times a large matrix through
+``dots``. What is small, or no more than vectors, NumPy multiplies. Transposed operands are read where they lie.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
+from math import ceil
 from typing import Any
 
 import numpy as np
 
 from ..registry import Spec
-from . import threads
-from .compile import behaved, compiled
+from . import blas, memory, panels, threads
+from .dots import dots
+from .tiles import columns_of
 
 LARGE = 1 << 18  # multiply-adds above which OpenBLAS would start threads of its own
+WORTH = 1 << 20  # multiply-adds from which columns are packed …
+THIN = 4  # … for so many rows and columns at least
 SEVERAL = 1 << 24  # multiply-adds that are worth several threads: 200 µs of one
-FEW = 8  # rows of x that are multiplied, by dot products, with a matrix read once and as it lies in memory
+PACK, READ, ADD = 15, 0.5, 16  # cycles: to pack a term of a block, read a number of a row, add a block of a partial sum
+FEW = 24  # rows up to which linear takes dot products, for large matrices
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 Matrix = np.ndarray
@@ -25,53 +31,49 @@ Matrix = np.ndarray
 
 def product(a: Matrix, b: Matrix, bias: Any = None) -> Matrix:
     """Return a · b of two matrices, plus a bias for each column."""
+    (m, k), n, width = a.shape, b.shape[1], columns_of(a.dtype)
+    if m * n * k < WORTH or min(m, n) < THIN:
+        with blas.alone():
+            out: Matrix = np.matmul(a, b)
+        if bias is not None:
+            out += bias
+        return out
     a, b = _readable(a), _readable(b)
-    (m, k), n = a.shape, b.shape[1]
-    out = np.empty((m, n), a.dtype)
-    parts = threads.get_num_threads() if m * n * k > SEVERAL else 1
-    cuts = tuple(threads.slices(max(m, n), parts))
+    added = np.zeros((3, n + width), a.dtype)  # to the first terms, and twice nothing
+    if bias is not None:
+        added[0, :n] = bias
+    limits = _cuts(m, n, k, threads.get_num_threads() if m * n * k > SEVERAL else 1, width)
+    whole = limits[0][:2] == (0, k)  # else every part is a sum over some terms
+    sums = np.empty((1 if whole else len(limits), m, n), a.dtype)
+    operands = (a.ctypes.data, *a.strides, b.ctypes.data, *b.strides)
 
     def task(part: int) -> None:
-        rows, columns = (cuts[part], slice(None)) if m > n else (slice(None), cuts[part])
-        own = out[rows, columns]
-        np.matmul(a[rows], b[:, columns], out=own)
-        if bias is not None:
-            own += bias[columns]
+        work = memory.space("panels", (panels.WORK // a.itemsize,), a.dtype)
+        panels.multiply(
+            sums[0 if whole else part], added[int(part > 0 and not whole) :], work, *operands, *limits[part]
+        )
 
-    threads.run(task, parts)
-    return out
-
-
-def dots(x: Matrix, w: Matrix, bias: Any) -> Matrix:
-    """Return x · wᵀ plus a bias for each column, where x has few rows: w is read once, in its order."""
-    x, w, (m, k), n = behaved(x), behaved(w), x.shape, len(w)
-    out = np.empty((m, n), x.dtype)
-    parts = threads.get_num_threads() if m * n * k > SEVERAL // 8 else 1
-    threads.run(lambda part: _dots(x, w, out, part * n // parts, (part + 1) * n // parts), parts)
-    if bias is not None:
-        out += bias
-    return out
+    threads.run(task, len(limits))
+    return sums[0] if whole else np.add.reduce(sums)
 
 
-@compiled
-def _dots(x: Any, w: Any, out: Any, first: int, last: int) -> None:
-    """Columns ``first`` … ``last`` − 1 of x · wᵀ, four by four."""
-    m, terms = x.shape
-    for top in range(0, m, 4):
-        a, b, c, d = top, min(top + 1, m - 1), min(top + 2, m - 1), min(top + 3, m - 1)
-        for j in range(first, last, 2):
-            i = min(j + 1, last - 1)
-            aj = bj = cj = dj = ai = bi = ci = di = x.dtype.type(0)
-            for t in range(terms):
-                wj, wi, xa, xb, xc, xd = w[j, t], w[i, t], x[a, t], x[b, t], x[c, t], x[d, t]
-                aj, bj, cj, dj = aj + xa * wj, bj + xb * wj, cj + xc * wj, dj + xd * wj
-                ai, bi, ci, di = ai + xa * wi, bi + xb * wi, ci + xc * wi, di + xd * wi
-            out[a, j], out[b, j], out[c, j], out[d, j] = aj, bj, cj, dj
-            out[a, i], out[b, i], out[c, i], out[d, i] = ai, bi, ci, di
+@lru_cache(maxsize=4096)
+def _cuts(m: int, n: int, k: int, parts: int, width: int) -> tuple[tuple[int, ...], ...]:
+    """Cut the terms, the rows or the columns, whichever costs least; each part: terms, rows, columns from … to."""
+    blocks = ceil(n / width)
+    cost = lambda k, m, blocks: k * (blocks * (m + PACK) + READ * m)  # noqa: E731
+    by_terms = cost(ceil(k / parts), m, blocks) + ADD * parts * m * blocks
+    by_rows, by_columns = cost(k, ceil(m / parts), blocks), cost(k, m, ceil(blocks / parts))
+    ways = {
+        by_terms: [(c.start, c.stop, 0, m, 0, n) for c in threads.slices(k, parts)],
+        by_columns: [(0, k, 0, m, c.start * width, min(c.stop * width, n)) for c in threads.slices(blocks, parts)],
+        by_rows: [(0, k, c.start, c.stop, 0, n) for c in threads.slices(m, parts)],
+    }
+    return tuple(ways[min(ways)])
 
 
 def _readable(x: Matrix) -> Matrix:
-    """A matrix that the BLAS can read, in either order."""
+    """A matrix whose rows or columns lie side by side."""
     return x if x.flags.aligned and (x.flags.c_contiguous or x.flags.f_contiguous) else np.ascontiguousarray(x)
 
 

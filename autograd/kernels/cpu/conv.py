@@ -18,7 +18,7 @@ from .compile import behaved
 from .layout import channels_first, channels_last
 from .matmul import product
 
-ALGORITHMS: tuple[Any, ...] = (columns, winograd, direct)  # the first that serves is taken
+ALGORITHMS: tuple[Any, ...] = (winograd, columns, direct)  # the first that serves is taken
 
 Gradients = tuple[np.ndarray | None, ...]
 

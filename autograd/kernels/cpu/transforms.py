@@ -1,4 +1,4 @@
-"""The transforms of ``winograd``: to the points 0, 1, −1, 2, −2, ∞ and back, in vectors of channels.
+"""The transforms of ``winograd``: to the points 0, ±a, ±b, ∞ and back, in vectors of channels.
 
 A row of taps or of outputs is taken for the coefficients of a polynomial: ``evaluate`` gives its values at the points,
 ``gather_back`` is the transpose of that, and ``from_tile`` makes of 6 pixels what the filter's values are multiplied
@@ -6,19 +6,27 @@ with. In two dimensions a transform runs over the columns of a tile, and then ov
 
 ``outs`` and ``taps`` are tuples: their lengths, 7 together, say how many outputs and taps a row has, and are constants
 to the compiler, which leaves out what is added for longer rows. Addresses and steps are in bytes; ``tmp`` is work space
-for 36 vectors.
+for 36 vectors. What is computed for the points lies in arrays of one row for each (``apart``).
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from .compile import compiled, inlined
+from .compile import inlined
 from .simd import gather, load, scatter, spread, store
 
 TILE, POINTS = 6, 36  # pixels of a tile along an axis, points in two dimensions
 BLOCK = 8  # rows of filters at a time, so that reading and writing both meet neighbours
 ROW = TILE * 64  # bytes from row to row of the work space
+A, B = 0.5**0.5, 2**0.5  # the points a and b; that ab = 1 keeps the numbers of all three transforms near 1
+PAGE = 4096  # bytes after which addresses share a place in the nearest cache
+
+
+def apart(numbers: int, item: int) -> int:
+    """Return how long rows of so many numbers are made: such that 36 neighbouring rows lie at places of their own."""
+    return (-(-numbers * item // PAGE) * PAGE + 64) // item
+
 
 # --- in one dimension -------------------------------------------------------------------------------------------------
 
@@ -27,35 +35,36 @@ ROW = TILE * 64  # bytes from row to row of the work space
 def evaluate(c: Any, count: int) -> Any:
     """The values of c₀ + c₁ p + c₂ p² + … at the points, at ∞ the last of ``count`` coefficients."""
     last = c[1] if count == 2 else c[2] if count == 3 else c[3] if count == 4 else c[4]
-    even_1, odd_1, even_2, odd_2 = c[0] + c[2] + c[4], c[1] + c[3], c[0] + 4 * c[2] + 16 * c[4], 2 * c[1] + 8 * c[3]
-    return c[0], even_1 + odd_1, even_1 - odd_1, even_2 + odd_2, even_2 - odd_2, last
+    even_a, odd_a = c[0] + 0.5 * c[2] + 0.25 * c[4], A * (c[1] + 0.5 * c[3])
+    even_b, odd_b = c[0] + 2 * c[2] + 4 * c[4], B * (c[1] + 2 * c[3])
+    return c[0], even_a + odd_a, even_a - odd_a, even_b + odd_b, even_b - odd_b, last
 
 
 @inlined
 def gather_back(v: Any, count: int, like: Any) -> Any:
     """The transpose: the sums Σ pᵏ v over the points for k = 0 … 4, to number ``count`` − 1 the value at ∞ added."""
-    s1, d1, s2, d2, zero = v[1] + v[2], v[1] - v[2], v[3] + v[4], v[3] - v[4], spread(0, like)
+    sa, da, sb, db, zero = v[1] + v[2], A * (v[1] - v[2]), v[3] + v[4], B * (v[3] - v[4]), spread(0, like)
     return (
-        v[0] + s1 + s2,
-        d1 + 2 * d2 + (v[5] if count == 2 else zero),
-        s1 + 4 * s2 + (v[5] if count == 3 else zero),
-        d1 + 8 * d2 + (v[5] if count == 4 else zero),
-        s1 + 16 * s2 + (v[5] if count == 5 else zero),
+        v[0] + sa + sb,
+        da + db + (v[5] if count == 2 else zero),
+        0.5 * sa + 2 * sb + (v[5] if count == 3 else zero),
+        0.5 * da + 2 * db + (v[5] if count == 4 else zero),
+        0.25 * sa + 4 * sb + (v[5] if count == 5 else zero),
     )
 
 
 @inlined
 def divided(v: Any) -> Any:
     """The values at the points divided by Π (p − q) over the other points q: Lagrange's denominators."""
-    return v[0] * 0.25, v[1] * (-1 / 6), v[2] * (-1 / 6), v[3] * (1 / 24), v[4] * (1 / 24), v[5]
+    return v[0], v[1] * (-2 / 3), v[2] * (-2 / 3), v[3] * (1 / 6), v[4] * (1 / 6), v[5]
 
 
 @inlined
 def from_tile(x: Any) -> Any:
     """Bᵀ x, the transpose of interpolation, for 6 pixels."""
-    even, odd, second, first = x[4] - 4 * x[2], x[3] - 4 * x[1], x[4] - x[2], 2 * (x[3] - x[1])
-    at_0, at_infinity = 4 * x[0] - 5 * x[2] + x[4], 4 * x[1] - 5 * x[3] + x[5]
-    return at_0, even + odd, even - odd, second + first, second - first, at_infinity
+    even_a, odd_a, even_b, odd_b = x[4] - 2 * x[2], A * (x[3] - 2 * x[1]), x[4] - 0.5 * x[2], B * (x[3] - 0.5 * x[1])
+    at_0, at_infinity = x[0] - 2.5 * x[2] + x[4], x[1] - 2.5 * x[3] + x[5]
+    return at_0, even_a + odd_a, even_a - odd_a, even_b + odd_b, even_b - odd_b, at_infinity
 
 
 # --- rows and columns of vectors --------------------------------------------------------------------------------------
@@ -121,7 +130,7 @@ def tiles_to_points(
     _, height, width, channels = x.shape
     like, item = x.dtype.type(0), x.itemsize
     zero, pixel, line = spread(0, like), channels * item, width * channels * item
-    kept, step = tmp.ctypes.data, (last - first) * pixel
+    kept, step = tmp.ctypes.data, v.shape[1] * item
     for tile in range(first, last):
         image, place = divmod(tile, rows * cols)
         h, w = (place // cols) * len(outs) - top, (place % cols) * len(outs) - left
@@ -148,7 +157,7 @@ def outputs_to_points(
     like, item, count = y.dtype.type(0), y.itemsize, len(outs)
     zero, pixel, line = spread(0, like), channels * item, width * channels * item
     kept, part = tmp.ctypes.data, (end - begin) * item
-    step = (last - first) * part
+    step = m.shape[1] * item
     for tile in range(first, last):
         image, place = divmod(tile, rows * cols)
         h, w = (place // cols) * count, (place % cols) * count
@@ -175,7 +184,7 @@ def points_to_outputs(
     like, item, count = y.dtype.type(0), y.itemsize, len(outs)
     pixel, line = channels * item, width * channels * item
     kept, part = tmp.ctypes.data, (end - begin) * item
-    step = (last - first) * part
+    step = m.shape[1] * item
     for tile in range(first, last):
         image, place = divmod(tile, rows * cols)
         h, w = (place // cols) * count, (place % cols) * count
@@ -193,26 +202,30 @@ def points_to_outputs(
 
 
 # --- filters ----------------------------------------------------------------------------------------------------------
+#
+# The 36 rows of u from row ``at`` on hold the channels ``first`` … ``last`` − 1, which are summed over, by ``begin`` …
+# ``end`` − 1, those of the result: a line of ``wide`` bytes for each of the former.
 
 
-@compiled
-def filters_to_points(w: Any, u: Any, tmp: Any, taps: Any, begin: int, end: int, turned: bool) -> None:
-    """u[point, a, b] = G w Gᵀ for b in ``begin`` … ``end`` − 1, w being K C R S.
+@inlined
+def filters_to_points(
+    w: Any, u: Any, at: int, wide: int, tmp: Any, taps: Any, turned: bool, first: int, last: int, begin: int, end: int
+) -> None:
+    """u[at + point, a, b] = G w Gᵀ, w being K C R S, a of C and b of K.
 
-    a counts C and b counts K; with ``turned`` the filters are turned by 180°, a counts K and b counts C.
+    With ``turned`` the filters are turned by 180°, and a is of K and b of C.
     """
-    outs, ins = w.shape[:2]
     like, item, count = w.dtype.type(0), w.itemsize, len(taps)
     near = count * count * item  # from channel to channel
-    far = ins * near
-    (rows, down, along) = (outs, far, near) if turned else (ins, near, far)
+    far = w.shape[1] * near
+    (down, along) = (far, near) if turned else (near, far)
     start, tap = (near - item, -item) if turned else (0, item)
-    kept, wide = tmp.ctypes.data, u.shape[2] * item
-    step = rows * wide
-    for near_a in range(0, rows, BLOCK):
+    kept, step = tmp.ctypes.data, u.shape[1] * item
+    for near_a in range(first, last, BLOCK):
         for b in range(begin, end, 64 // item):
-            for a in range(near_a, min(near_a + BLOCK, rows)):
-                corner, target = w.ctypes.data + a * down + b * along + start, u.ctypes.data + a * wide + b * item
+            for a in range(near_a, min(near_a + BLOCK, last)):
+                corner = w.ctypes.data + a * down + b * along + start
+                target = u.ctypes.data + at * step + (a - first) * wide + (b - begin) * item
                 for s in range(count):
                     column = _taps(corner + s * tap, count * tap, along, like, count)
                     _write_points(kept + s * 64, ROW, divided(evaluate(column, count)))
@@ -221,27 +234,29 @@ def filters_to_points(w: Any, u: Any, tmp: Any, taps: Any, begin: int, end: int,
                     _write_points(target + r * TILE * step, step, divided(evaluate(row, count)))
 
 
-@compiled
-def points_to_filters(u: Any, w: Any, tmp: Any, taps: Any, begin: int, end: int) -> None:
-    """w = Gᵀ u G for the filters ``begin`` … ``end`` − 1, u being point C K."""
-    outs, ins = w.shape[:2]
+@inlined
+def points_to_filters(
+    u: Any, w: Any, at: int, wide: int, tmp: Any, taps: Any, first: int, last: int, begin: int, end: int
+) -> None:
+    """w = Gᵀ u[at + point, c, k] G, w being K C R S."""
     like, item, count = w.dtype.type(0), w.itemsize, len(taps)
-    near, kept, row = count * count * item, tmp.ctypes.data, outs * item
-    far, step = ins * near, ins * row
-    for near_c in range(0, ins, BLOCK):
+    near, kept, step = count * count * item, tmp.ctypes.data, u.shape[1] * item
+    far = w.shape[1] * near
+    for near_c in range(first, last, BLOCK):
         for k in range(begin, end, 64 // item):
-            for c in range(near_c, min(near_c + BLOCK, ins)):
-                source, target = u.ctypes.data + c * row + k * item, w.ctypes.data + k * far + c * near
+            for c in range(near_c, min(near_c + BLOCK, last)):
+                source = u.ctypes.data + at * step + (c - first) * wide + (k - begin) * item
+                target = w.ctypes.data + k * far + c * near
                 for s in range(TILE):
                     column = _read(source + s * step, TILE * step, like, 0, TILE)
                     _write(kept + s * 64, ROW, gather_back(divided(column), count, like), count)
                 for r in range(count):
                     t = gather_back(divided(_read(kept + r * ROW, 64, like, 0, TILE)), count, like)
-                    at = target + r * count * item
-                    scatter(at, far, t[0])
-                    scatter(at + item, far, t[1])
-                    scatter(at + 2 * item, far, t[2])
+                    to = target + r * count * item
+                    scatter(to, far, t[0])
+                    scatter(to + item, far, t[1])
+                    scatter(to + 2 * item, far, t[2])
                     if count > 3:
-                        scatter(at + 3 * item, far, t[3])
+                        scatter(to + 3 * item, far, t[3])
                     if count > 4:
-                        scatter(at + 4 * item, far, t[4])
+                        scatter(to + 4 * item, far, t[4])

@@ -13,12 +13,12 @@ import numpy as np
 
 from ..reference.windows import Ints, Pairs, counts
 from ..registry import Spec
-from . import columns, direct, winograd
+from . import columns, direct, folded, winograd
 from .compile import behaved
 from .layout import channels_first, channels_last
 from .matmul import product
 
-ALGORITHMS: tuple[Any, ...] = (winograd, columns, direct)  # the first that serves is taken
+ALGORITHMS: tuple[Any, ...] = (winograd, columns, folded, direct)  # the first that serves is taken
 
 Gradients = tuple[np.ndarray | None, ...]
 

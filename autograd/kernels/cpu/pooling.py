@@ -15,12 +15,12 @@ from ..reference.pool import bins, pool_counts
 from ..reference.windows import Ints, taps
 from ..registry import Spec
 from . import threads
-from .compile import compiled
+from .compile import compiled, inlined
 from .layout import channels_first, channels_last
 from .masks import at_least, choose, fetch, full, not_less, read, read_bytes, same, write, write_bytes
 from .simd import spread
 
-FEW = 1 << 14  # vectors of channels below which a second thread costs more than it saves
+FEW = 1 << 17  # vectors that are read, up to which a second thread costs more than it saves
 MANY = 1 << 22  # entries of lists that are too long to be kept
 AHEAD = 1024  # bytes: how far ahead of its use memory is asked for
 
@@ -39,6 +39,11 @@ def _lists(size: Ints, from_size: Ints, reads: Sequence[Reads], join: np.ufunc, 
     number = join.outer(rows[2], columns[2]).ravel()[order]
     begin = np.searchsorted(place[order], np.arange(size[0] * size[1] + 1))
     return begin.astype(np.int64), start.astype(np.int64), number.astype(dtype)
+
+
+def _are_single(lists: Lists) -> bool:
+    """Whether every list has one entry."""
+    return bool((np.diff(lists[0]) == 1).all())
 
 
 # --- compiled: images are N × pixels × channels -----------------------------------------------------------------------
@@ -81,54 +86,78 @@ def _pick(x: Any, place: Any, out: Any, begin: Any, start: Any, number: Any, fir
                 write(out.ctypes.data + (pixel * channels + c) * size, found, mask)
 
 
+@inlined
+def _won(y: int, place: int, number: Any, mask: Any, like: Any) -> Any:
+    """y where its window found the number, elsewhere 0."""
+    fetch(y + AHEAD)
+    won = same(read_bytes(place, mask, like), spread(number, like))
+    return choose(won, read(y, mask, like), spread(0, like))
+
+
 @compiled
-def _spread(y: Any, place: Any, x: Any, begin: Any, start: Any, number: Any, first: int, last: int) -> None:
-    """Pixels ``first`` … of x: the sums of the y of the windows that have their place there."""
+def _spread(
+    y: Any, place: Any, x: Any, begin: Any, start: Any, number: Any, alone: bool, first: int, last: int
+) -> None:  # fmt: skip
+    """Pixels ``first`` … of x: the sums of the y of the windows that have their place there; ``alone``: of one each."""
     like, size, (pixels, channels) = x[0, 0, 0], x.itemsize, x.shape[1:]
+    step, lanes = channels * size, 64 // size
     for n in range(first // pixels, -(-last // pixels)):
         image, places = y[n].ctypes.data, place[n].ctypes.data
         for entry in range(max(0, first - n * pixels), min(pixels, last - n * pixels)):
-            pixel = n * pixels + entry
-            to = x.ctypes.data + pixel * channels * size
-            for c in range(0, channels, 64 // size):
-                mask, total = full(channels - c, like), spread(0, like)
-                fetch(to + c * size + AHEAD)
-                for t in range(begin[entry], begin[entry + 1]):
-                    at = start[t] * channels + c
-                    fetch(image + at * size + AHEAD)
-                    won = same(read_bytes(places + at, mask, like), spread(number[t], like))
-                    total = total + choose(won, read(image + at * size, mask, like), spread(0, like))
-                write(to + c * size, total, mask)
+            to = x.ctypes.data + (n * pixels + entry) * step
+            if alone:
+                at = start[entry]
+                for c in range(0, channels, lanes):
+                    mask = full(channels - c, like)
+                    fetch(to + c * size + AHEAD)
+                    value = _won(image + at * step + c * size, places + at * channels + c, number[entry], mask, like)
+                    write(to + c * size, value, mask)
+            else:
+                for c in range(0, channels, lanes):
+                    mask, total = full(channels - c, like), spread(0, like)
+                    fetch(to + c * size + AHEAD)
+                    for t in range(begin[entry], begin[entry + 1]):
+                        at = start[t] * channels + c
+                        total = total + _won(image + at * size, places + at, number[t], mask, like)
+                    write(to + c * size, total, mask)
 
 
 @compiled
-def _sums(x: Any, out: Any, begin: Any, start: Any, number: Any, first: int, last: int) -> None:
-    """Pixels ``first`` … of the result: Σ number·x over each list."""
+def _sums(x: Any, out: Any, begin: Any, start: Any, number: Any, alone: bool, first: int, last: int) -> None:
+    """Pixels ``first`` … of the result: Σ number·x over each list; ``alone``: each list is one pixel."""
     like, size, (pixels, channels) = x[0, 0, 0], x.itemsize, out.shape[1:]
+    step, lanes, few = channels * size, 64 // size, full(channels, like)
     for n in range(first // pixels, -(-last // pixels)):
         image = x[n].ctypes.data
         for entry in range(max(0, first - n * pixels), min(pixels, last - n * pixels)):
-            pixel = n * pixels + entry
-            to = out.ctypes.data + pixel * channels * size
-            for c in range(0, channels, 64 // size):
-                mask, total = full(channels - c, like), spread(0, like)
-                fetch(to + c * size + AHEAD)
-                for t in range(begin[entry], begin[entry + 1]):
-                    at = image + (start[t] * channels + c) * size
+            to = out.ctypes.data + (n * pixels + entry) * step
+            if alone and channels <= lanes:  # loops of one turn would take most of the time
+                write(to, read(image + start[entry] * step, few, like) * number[entry], few)
+            elif alone:
+                for c in range(0, channels, lanes):
+                    mask, at = full(channels - c, like), image + start[entry] * step + c * size
+                    fetch(to + c * size + AHEAD)
                     fetch(at + AHEAD)
-                    total = total + read(at, mask, like) * number[t]
-                write(to + c * size, total, mask)
+                    write(to + c * size, read(at, mask, like) * number[entry], mask)
+            else:
+                for c in range(0, channels, lanes):
+                    mask, total = full(channels - c, like), spread(0, like)
+                    fetch(to + c * size + AHEAD)
+                    for t in range(begin[entry], begin[entry + 1]):
+                        at = image + start[t] * step + c * size
+                        fetch(at + AHEAD)
+                        total = total + read(at, mask, like) * number[t]
+                    write(to + c * size, total, mask)
 
 
-def _run(kernel: Callable[..., None], result: np.ndarray, *args: Any) -> None:
+def _run(kernel: Callable[..., None], result: np.ndarray, images: Sequence[np.ndarray], *lists: Any) -> None:
     """Run a kernel on all pixels of all images of ``result``, cut among the threads; images lose their second axis."""
-    flat = [a.reshape(len(a), -1, a.shape[3]) if a.ndim == 4 else a for a in args]
-    channels = result.shape[3]
-    pixels = result.size // channels
-    if pixels * -(-channels * result.itemsize // 64) <= FEW:
-        return kernel(*flat, 0, pixels)
+    args = [*[x.reshape(len(x), -1, x.shape[3]) for x in images], *lists]
+    channels, pixels = result.shape[3], result.size // result.shape[3]
+    if len(result) * len(lists[1]) * -(-channels * result.itemsize // 64) <= FEW:
+        return kernel(*args, 0, pixels)
     cuts = list(threads.slices(pixels, min(pixels, threads.get_num_threads())))
-    threads.run(lambda part: kernel(*flat, cuts[part].start, cuts[part].stop), len(cuts))
+    threads.run(lambda part: kernel(*args, cuts[part].start, cuts[part].stop), len(cuts))
 
 
 def _shape(spec: Spec, number: int = 0) -> Ints:
@@ -175,7 +204,7 @@ def _plan_max(spec: Spec) -> Callable[..., Any] | None:
     def max_pool(x: np.ndarray, *params: Any) -> tuple[np.ndarray, np.ndarray]:
         out = np.empty((n, *windows, c), dtype)
         place = np.empty(out.shape, np.uint8)
-        _run(_maxima, out, channels_last(x), out, place, *lists)
+        _run(_maxima, out, (channels_last(x), out, place), *lists)
         return channels_first(out), channels_first(place)
 
     return max_pool
@@ -190,7 +219,7 @@ def _plan_max_at(spec: Spec) -> Callable[..., Any] | None:
     def max_pool_at(x: np.ndarray, place: np.ndarray, *params: Any) -> np.ndarray:
         places = channels_last(place)
         out = np.empty(places.shape, x.dtype)
-        _run(_pick, out, channels_last(x), places, out, *lists)
+        _run(_pick, out, (channels_last(x), places, out), *lists)
         return channels_first(out)
 
     return max_pool_at
@@ -202,10 +231,11 @@ def _plan_max_dx(spec: Spec) -> Callable[..., Any] | None:
     lists = _lists(size, tuple(windows), reads, np.add, spec.dtypes[0])
     if lists is None or not _served(spec):
         return None
+    alone = _are_single(lists)
 
     def max_pool_dx(y: np.ndarray, place: np.ndarray, *params: Any) -> np.ndarray:
         x = np.empty((n, *size, c), y.dtype)
-        _run(_spread, x, channels_last(y), channels_last(place), x, *lists)
+        _run(_spread, x, (channels_last(y), channels_last(place), x), *lists, alone)
         return channels_first(x)
 
     return max_pool_dx
@@ -252,10 +282,11 @@ def _plan_sums(spec: Spec, reads: Sequence[Reads], to: Ints) -> Callable[..., An
     lists = _lists(to, tuple(size), reads, np.multiply, dtype)
     if lists is None or not _served(spec):
         return None
+    alone = _are_single(lists)
 
     def sums(x: np.ndarray, *params: Any) -> np.ndarray:
         out = np.empty((n, *to, c), dtype)
-        _run(_sums, out, channels_last(x), out, *lists)
+        _run(_sums, out, (channels_last(x), out), *lists, alone)
         return channels_first(out)
 
     return sums

@@ -54,7 +54,8 @@ def product(a: Matrix, b: Matrix, bias: Any = None) -> Matrix:
         )
 
     threads.run(task, len(limits))
-    return sums[0] if whole else np.add.reduce(sums)
+    total: Matrix = sums[0] if whole else np.add.reduce(sums)
+    return total
 
 
 @lru_cache(maxsize=4096)

@@ -17,7 +17,7 @@ import numba
 import numpy as np
 
 from ..reference.windows import Ints, Pairs, counts
-from . import threads
+from . import columns, threads
 from .compile import OPTIONS, compiled
 from .filters import Filters, at_, pack, run, unpacked, worth
 from .memory import space
@@ -26,6 +26,10 @@ from .tiles import TILE, columns_of, contract, lanes_of
 BLOCK = TILE.vectors * TILE.bytes  # bytes of a tile's columns
 CHUNK = 1 << 19  # bytes of images worked on at a time: half of the L2 cache
 SEVERAL = 1 << 17  # filters' numbers that are worth several threads
+MANY, NEAR = (
+    1 << 13,
+    1 << 24,
+)  # input × output channels from which columns, of so many bytes at most, give their gradient
 
 
 # --- the family -------------------------------------------------------------------------------------------------------
@@ -74,6 +78,9 @@ def dw(
     x: np.ndarray, y: np.ndarray, width: Ints, stride: Ints, padding: Pairs, dilation: Ints, groups: int
 ) -> np.ndarray:
     """Return the gradient of the filters, K C/groups R S, from that of the result, y."""
+    columns_bytes = prod(y.shape[:3]) * x.shape[3] * prod(width) * x.itemsize
+    if groups == 1 and x.shape[3] * y.shape[3] >= MANY and columns_bytes <= NEAR:
+        return columns.dw(x, y, width, stride, padding, dilation, groups)
     beside = _beside(y.shape[3], width[1], y.shape[2]) if stride[1] == dilation[1] == groups == 1 else 1
     if beside > 1:
         several, wider = y.reshape(*y.shape[:2], -1, y.shape[3] * beside), (width[0], width[1] + beside - 1)

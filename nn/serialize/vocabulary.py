@@ -222,12 +222,18 @@ def _encode(text: str, encoding: str) -> bytes:
     return text.encode("latin-1")
 
 
+def _no_bytes() -> bytes:
+    """How protocols before 3 write `b""`; with an argument it would set memory aside."""
+    return b""
+
+
 def _ordered_dict(pairs: Iterable[tuple[Any, Any]] = ()) -> dict[Any, Any]:
     if any(not isinstance(key, str) for key, _ in pairs):
         raise RefusedError("an OrderedDict whose keys are not strings")
     return dict(pairs)
 
 
+_BUILTINS: Vocabulary = {"bytes": _no_bytes, "complex": lambda real, imag: complex(float(real), float(imag))}
 _NUMPY: Vocabulary = {
     "multiarray._reconstruct": _reconstruct,
     "multiarray.scalar": _scalar,
@@ -253,6 +259,7 @@ VOCABULARY: Vocabulary = {
     },
     **{f"torch.{name}": None for name in ELEMENTS},
     "_codecs.encode": _encode,
+    **{f"{module}.{name}": meaning for module in ("builtins", "__builtin__") for name, meaning in _BUILTINS.items()},
     **{f"{core}.{name}": meaning for core in ("numpy.core", "numpy._core") for name, meaning in _NUMPY.items()},
     "numpy.ndarray": None,
     "numpy.dtype": lambda code, *align_copy: NumPyType(str(code)),

@@ -86,6 +86,7 @@ RUNNING = {
     "BUILD on a name": (b"ctorch\nSize\n}(" + text("__call__") + number(1) + b"ub.", "a state for torch.Size"),
     "BUILD on a list": (b"]}(" + text("append") + number(1) + b"ub.", "a state for a list"),
     "BUILD on a dtype": (called("numpy.dtype", b"(" + text("O") + b"t") + b"N" + b"b.", "BUILD"),
+    "bytes to be set aside": (b"cbuiltins\nbytes\n(" + number(2**50) + b"tR.", "takes 0 positional arguments"),
     "an object elsewhere": (text("file:///etc/passwd") + b"Q.", "a reference to"),
     "PERSID": (b"Pfile\n.", "a reference to"),
     "a buffer elsewhere": (b"\x97.", "the opcode NEXT_BUFFER"),

@@ -54,7 +54,7 @@ def tensors(draw, base):
             case "step" if x.ndim:
                 x = x[:: draw(st.integers(1, 3))]
             case "turn":
-                x = x.permute(*reversed(range(x.ndim)))
+                x = x.permute(tuple(reversed(range(x.ndim))))
             case "stretch":
                 x = x[None].expand(draw(st.integers(0, 3)), *x.shape)
             case "reshape" if x.numel() % 2 == 0 and x.numel() and x.is_contiguous():
@@ -77,6 +77,7 @@ def torch_nests(draw):
     leaf = st.sampled_from(pool).flatmap(tensors) | st.integers() | st.booleans() | st.none() | st.text(max_size=5)
     leaf |= st.floats(allow_nan=False) | st.builds(np.float32, st.integers(0, 9)) | st.just(torch.Size([1, 2]))
     leaf |= st.lists(st.integers(-9, 9), max_size=4).map(np.array)
+    leaf |= st.binary(max_size=3) | st.complex_numbers(allow_nan=False)
     keys = st.text(max_size=4) | st.integers(0, 9)
     return draw(
         st.recursive(

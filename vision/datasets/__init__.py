@@ -14,8 +14,9 @@ from vision.datasets.fetch import cache_dir
 from vision.datasets.folder import ImageFolder, write_folder
 from vision.datasets.idx import read_idx, write_idx
 from vision.datasets.mnist import MNIST, FashionMNIST
+from vision.datasets.photographs import photograph
 
 __all__ = [
-    "CIFAR10", "MNIST", "Emoji", "FashionMNIST", "ImageFolder", "LabelledImages", "cache_dir", "read_idx",
-    "write_folder", "write_idx",
+    "CIFAR10", "MNIST", "Emoji", "FashionMNIST", "ImageFolder", "LabelledImages", "cache_dir", "photograph",
+    "read_idx", "write_folder", "write_idx",
 ]  # fmt: skip

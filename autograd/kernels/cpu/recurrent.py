@@ -15,13 +15,15 @@ from ..registry import Spec
 from . import threads
 from .blas import gemm_address
 from .compile import behaved
+from .filters import run
+from .kept import kept
 from .memory import space
 from .recurrent_cells import GRU, LSTM, RELU, SUMS, TANH
 from .recurrent_steps import backward_steps, forward_steps, panels
 from .tiles import columns_of
 
 THREADED = 1e7  # multiplications from which a second thread pays
-LARGE = 1 << 18  # numbers of a matrix from which it pays to copy it
+LARGE = 1 << 18  # numbers of a matrix from which several threads lay it out
 
 
 class Recurrent:
@@ -30,8 +32,8 @@ class Recurrent:
     def __init__(self, kind: int, dtype: Any, address: int) -> None:
         self.kind, self.dtype, self.address = kind, dtype, address
         self.states = 2 if kind == LSTM else 1
-        self.sums = np.array([[-1 if gate is None else gate for gate in gates] for gates in SUMS[kind]])
-        self.order = [[of.index(gate) for gate in range(max(of) + 1)] for of in self.sums.T.tolist()]  # the gates' sums
+        self.sums = np.array(SUMS[kind])
+        self.order = [_order(of) for of in self.sums.T.tolist()]
 
     def forward(self, x: Any, *given: Any) -> Any:
         """All h_t and the last states; NotImplemented for lengths that do not fit, which the definition explains."""
@@ -59,20 +61,20 @@ class Recurrent:
             self._panels("x", w_xh, hidden), self._panels("h", w_hh, hidden), self.sums,
             self._bias(hidden, b_xh, b_hh), gates, xs, hs, cs, output, ends[0], ends[-1],
         )  # fmt: skip
-        threads.run(lambda i: forward_steps(*before, *parts[i], *given), len(parts))
+        run(lambda i: forward_steps(*before, *parts[i], *given), len(parts), len(parts))
         return (output, *ends), (running, parts, (gates, xs, hs, cs))
 
     def backward(self, g: Any, wanted: Any, inputs: Any, residuals: Any, *params: Any) -> list[Any]:
         """The gradients of x, the first states, the weights and the biases; a thread's part of a sum is added last."""
         (x, *_), (w_xh, w_hh, *_) = inputs, inputs[self.states + 1 :]
         _, axis, reverse, truncate = params[:4]
-        running, parts, kept = residuals
+        running, parts, held = residuals
         dx, begins, hidden = self._empty(*x.shape), [np.array(part, order="C") for part in g[1:]], w_hh.shape[1]
         d = self._empty(len(self.sums), x.shape[0] * x.shape[1], hidden)
         totals = [(self._empty(*w_xh.shape), self._empty(*w_hh.shape), self._empty(len(d), hidden)) for _ in parts]
         before = self.kind, self.address, int(axis), bool(reverse), int(truncate or 0), running
         given = (
-            self._panels("x", w_xh)[0], self._panels("h", w_hh)[0], self.sums, *kept, behaved(g[0]), d, begins[0],
+            self._panels("x", w_xh)[0], self._panels("h", w_hh)[0], self.sums, *held, behaved(g[0]), d, begins[0],
             begins[-1], bool(wanted[0]), dx,
         )  # fmt: skip
         threads.run(lambda i: backward_steps(*before, *parts[i], *given, *totals[i]), len(parts))
@@ -80,7 +82,7 @@ class Recurrent:
             for other in others:
                 total += other
         dw_xh, dw_hh, db = totals[0]
-        found = [dx, *begins, dw_xh, dw_hh, *[db[order].reshape(-1) for order in self.order]]
+        found = [dx, *begins, dw_xh, dw_hh, *[db[order].copy().reshape(-1) for order in self.order]]
         return [gradient if want else None for gradient, want in zip(found, wanted, strict=True)]
 
     def _empty(self, *shape: int) -> np.ndarray:
@@ -88,13 +90,18 @@ class Recurrent:
 
     def _panels(self, name: str, w: np.ndarray, hidden: int = 0) -> np.ndarray:
         """Weights for ``tiles.contract``: of each gate its ``hidden`` units side by side, or of all gates the terms."""
-        block, w = columns_of(self.dtype), behaved(w).reshape(-1, hidden or len(w), w.shape[1])
-        terms, columns = w.shape[2:0:-1] if hidden else w.shape[1:]
-        out = space(f"weights of {name}", (len(w), -(-columns // block), terms, block), self.dtype)
-        pieces = len(w) * out.shape[1]
+        block, given = columns_of(self.dtype), behaved(w).reshape(-1, hidden or len(w), w.shape[1])
+        terms, columns = given.shape[2:0:-1] if hidden else given.shape[1:]
+        shape = len(given), -(-columns // block), terms, block
+        pieces = shape[0] * shape[1]
         parts = min(threads.get_num_threads(), pieces) if w.size >= LARGE else 1
-        threads.run(lambda i: panels(w, not hidden, out, i * pieces // parts, (i + 1) * pieces // parts), parts)
-        return out
+
+        def fill(out: np.ndarray) -> np.ndarray:
+            run(lambda i: panels(given, not hidden, out, i * pieces // parts, (i + 1) * pieces // parts), parts, parts)
+            return out
+
+        found = kept("recurrent", w, shape, fill) if hidden else None  # whoever goes back changes the weights
+        return fill(space(f"weights of {name}", shape, self.dtype)) if found is None else found
 
     def _bias(self, hidden: int, *biases: Any) -> np.ndarray:
         """The biases of each sum, and room for a vector behind."""
@@ -104,6 +111,12 @@ class Recurrent:
             if b is not None:
                 total[order] += b.reshape(-1, hidden)
         return flat
+
+
+def _order(sums: list[int]) -> list[int] | slice:
+    """Which sums the gates in their order belong to."""
+    order = [sums.index(gate) for gate in range(max(sums) + 1)]
+    return slice(len(sums)) if order == list(range(len(sums))) else order
 
 
 def _parts(rows: int, products: int) -> list[tuple[int, int]]:

@@ -18,11 +18,11 @@ from .compile import OPTIONS
 from .functions import sigmoid, sigmoid_quotient, tanh, tanh_quotient
 
 TANH, RELU, LSTM, GRU = range(4)
-SUMS: dict[int, tuple[tuple[int | None, int | None], ...]] = {  # of each, the gate of W_xh and that of W_hh
+SUMS = {  # of each, the gate of W_xh and that of W_hh, or −1
     TANH: ((0, 0),),
     RELU: ((0, 0),),
     LSTM: ((0, 0), (1, 1), (2, 2), (3, 3)),
-    GRU: ((2, None), (0, 0), (1, 1), (None, 2)),
+    GRU: ((2, -1), (0, 0), (1, 1), (-1, 2)),
 }
 
 _inner = numba.njit(**OPTIONS)

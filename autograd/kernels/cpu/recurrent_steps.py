@@ -26,7 +26,7 @@ from .recurrent_cells import (
     rnn_backward,
     rnn_forward,
 )
-from .simd import gather, store
+from .simd import gather, load, store
 from .tiles import contract
 
 _inner = numba.njit(**OPTIONS)
@@ -61,19 +61,18 @@ def panels(w: Any, turned: bool, out: Any, first: int, last: int) -> None:
         source, panel = w[i // blocks], out[i // blocks, i % blocks]
         for start in range(i % blocks * block, min((i % blocks + 1) * block, columns), lanes):
             count, to = min(lanes, columns - start), start % block
-            if turned:
-                for k in range(terms):
-                    for j in range(count):
-                        panel[k, to + j] = source[k, start + j]
-            elif count < lanes:
+            if count < lanes:
                 for j in range(count):
                     for k in range(terms):
-                        panel[k, to + j] = source[start + j, k]
-            else:
-                for k in range(terms):
-                    store(
-                        at_(panel) + (k * block + to) * size, gather(at_(source[start]) + k * size, terms * size, zero)
-                    )
+                        panel[k, to + j] = source[k, start + j] if turned else source[start + j, k]
+                continue
+            into = at_(panel) + to * size
+            given, step, apart = at_(source[start]), size, terms * size
+            if turned:
+                given, step, apart = at_(source) + start * size, columns * size, size
+            for k in range(terms):
+                v = load(given + k * step, zero) if turned else gather(given + k * step, apart, zero)
+                store(into + k * block * size, v)
 
 
 @compiled

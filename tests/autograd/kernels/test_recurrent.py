@@ -92,6 +92,30 @@ def test_the_same_twice(call: Any, threads: int) -> None:
 
 
 @given(calls())
+@settings(max_examples=30)
+def test_without_residuals_the_results_are_the_same(call: Any) -> None:
+    kind, inputs, how = call
+    op = getattr(autograd, kind).op
+    values = op.arguments(inputs, how)
+    kernel = op.kernel_for([x if x is None else Tensor(x) for x in inputs] + values[len(inputs) :])
+    for a, b in zip(kernel.forward(*values)[0], kernel.infer(*values), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("kind", GATES)
+def test_weights_written_in_place_are_seen(kind: str) -> None:
+    rng, G = np.random.default_rng(0), GATES[kind] * 40
+    inputs = [rng.normal(size=s) for s in [(3, 2, 5), *[(2, 40)] * STATES[kind], (G, 5), (G, 40)]]
+    f, w = getattr(autograd, kind), Tensor(inputs[-1])
+    for place in [(0, 0), (0, 0), (0, 0), (G - 1, 39), (G // 2, 17)]:
+        found = f(*[Tensor(x) for x in inputs[:-1]], w)[0].numpy()
+        with autograd.use_kernels(False):
+            expected = f(*[Tensor(x) for x in inputs[:-1]], w)[0].numpy()
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-10)
+        w.data[place] += 1
+
+
+@given(calls())
 @settings(max_examples=20)
 def test_it_serves_numbers_of_one_type(call: Any) -> None:
     kind, inputs, how = call

@@ -20,6 +20,8 @@ from .node import PICK, Node, picked
 from .scope import enable_grad, no_grad
 from .tensor import Tensor, as_array, make
 
+LARGE = 1 << 14  # numbers of a gradient from which it pays to ask whether more may be added in place
+
 _seq = attrgetter("seq")
 
 
@@ -142,7 +144,7 @@ def sweep(
                 before = grads.get(parent)
                 if before is None:
                     grads[parent] = gx
-                    if parent.op is None and not graph and _is_fresh(gx, g, saved):
+                    if (parent.op is None or gx.size > LARGE) and not graph and _is_fresh(gx, g, saved):
                         own.add(parent)
                 elif parent in own and not graph:
                     before += gx

@@ -15,6 +15,8 @@ from .errors import DTypeError
 def explain(op: Callable[..., Any], *args: Any, **params: Any) -> str:
     """Say which kernel serves ``op(*args, **params)``, what the others said, and where the definition stands.
 
+    What a plan returns may have a ``detail``, such as the name of an algorithm, which is said in brackets.
+
     Raises:
         DTypeError: if ``op`` is not a declared operation.
 
@@ -46,7 +48,8 @@ def explain(op: Callable[..., Any], *args: Any, **params: Any) -> str:
     run, said = kernels.choose(offers, spec)
     forward = getattr(declared, "forward", None)
     if run is not None:
-        chosen = said.pop().partition(":")[0]
+        chosen, detail = said.pop().partition(":")[0], getattr(run, "detail", "")
+        chosen += detail and f" ({detail})"
     elif isinstance(forward, str):
         chosen = f"the array library's own {forward}"
     else:

@@ -7,6 +7,7 @@ it is the best for a case. An algorithm that shares work between the gradients a
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import gcd
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +20,8 @@ from .layout import channels_first, channels_last
 from .matmul import product
 
 ALGORITHMS: tuple[Any, ...] = (winograd, columns, folded, direct)  # the first that serves is taken
+
+WIDE = 512  # numbers of a row that are summed as fast as longer ones
 
 Gradients = tuple[np.ndarray | None, ...]
 
@@ -47,15 +50,23 @@ def _algorithm(spec: Spec, x: Ints, w: Ints, y: Ints | None) -> Any:
     return next((a for a in ALGORITHMS if a.serves(case)), None)
 
 
+def _named(algorithm: Any, run: Any) -> Any:
+    """Return what an algorithm runs, and let ``autograd.explain`` say which it is; None if there is no algorithm."""
+    if algorithm is None:
+        return None
+    run.detail = algorithm.__name__.rpartition(".")[2]
+    return run
+
+
 def _conv2d(spec: Spec) -> Callable[..., Any] | None:
     x, w = spec.shapes
     assert x is not None and w is not None
     algorithm = _algorithm(spec, x, w, None)
-    return algorithm and (lambda x, w, *options: channels_first(_forward(algorithm, x, w, None, *options)))
 
+    def run(x: Any, w: Any, *options: Any) -> Any:
+        return channels_first(algorithm.forward(channels_last(x), behaved(w), None, *options))
 
-def _forward(algorithm: Any, x: Any, w: Any, b: Any, *options: Any) -> Any:
-    return algorithm.forward(channels_last(x), behaved(w), b, *options)
+    return _named(algorithm, run)  # type: ignore[no-any-return]
 
 
 def _conv2d_dx(spec: Spec) -> Callable[..., Any] | None:
@@ -63,7 +74,11 @@ def _conv2d_dx(spec: Spec) -> Callable[..., Any] | None:
     assert y is not None and w is not None
     x = (y[0], w[1] * spec.params["groups"], *spec.params["size"])
     algorithm = _algorithm(spec, x, w, y)
-    return algorithm and (lambda y, w, *options: channels_first(algorithm.dx(channels_last(y), behaved(w), *options)))
+
+    def run(y: Any, w: Any, *options: Any) -> Any:
+        return channels_first(algorithm.dx(channels_last(y), behaved(w), *options))
+
+    return _named(algorithm, run)  # type: ignore[no-any-return]
 
 
 def _conv2d_dw(spec: Spec) -> Callable[..., Any] | None:
@@ -71,7 +86,11 @@ def _conv2d_dw(spec: Spec) -> Callable[..., Any] | None:
     assert x is not None and y is not None
     w = (y[1], x[1] // spec.params["groups"], *spec.params["width"])
     algorithm = _algorithm(spec, x, w, y)
-    return algorithm and (lambda x, y, *options: algorithm.dw(channels_last(x), channels_last(y), *options))
+
+    def run(x: Any, y: Any, *options: Any) -> Any:
+        return algorithm.dw(channels_last(x), channels_last(y), *options)
+
+    return _named(algorithm, run)  # type: ignore[no-any-return]
 
 
 class Biased:
@@ -89,8 +108,7 @@ class Biased:
         """Return the gradients of x, w and b."""
         y, w = channels_last(g), behaved(inputs[1])
         dx, dw = self._gradients(pixels, y, w, wanted, options)
-        rows = y.reshape(-1, y.shape[3])
-        db = product(np.ones((1, len(rows)), y.dtype), rows)[0] if wanted[2] else None
+        db = _sum_of_pixels(y) if wanted[2] else None
         return dx if dx is None else channels_first(dx), dw, db
 
     def _gradients(self, x: Any, y: Any, w: Any, wanted: Any, options: tuple[Any, ...]) -> Gradients:
@@ -103,13 +121,22 @@ class Biased:
         )
 
 
+def _sum_of_pixels(y: np.ndarray) -> np.ndarray:
+    """The sum of all pixels of N P Q K; few channels are summed for several pixels side by side."""
+    k = y.shape[3]
+    beside = gcd(y.size // k, 1 << max(0, (WIDE // k).bit_length() - 1))
+    rows = y.reshape(-1, beside * k)
+    total: np.ndarray = product(np.ones((1, len(rows)), y.dtype), rows).reshape(beside, k).sum(axis=0)
+    return total
+
+
 def _biased_conv2d(spec: Spec) -> Biased | None:
     x, w, _ = spec.shapes
     assert x is not None and w is not None
     if not all([_is_standard(spec.params[name]) for name in ("stride", "padding", "dilation")]):
         return None
     algorithm = _algorithm(spec, x, w, None)
-    return algorithm and Biased(algorithm)
+    return _named(algorithm, Biased(algorithm))  # type: ignore[no-any-return]
 
 
 def _is_standard(option: Any) -> bool:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("numba")
 
+import autograd
 from autograd.kernels.cpu import threads, winograd
 from autograd.kernels.reference import conv as reference
 
@@ -87,3 +88,17 @@ def test_the_same_twice(problem):
     assert np.array_equal(first, second)
     first, second = (winograd.dw(x, np.ascontiguousarray(first), w.shape[2:], *options(padding)) for _ in "12")
     assert np.array_equal(first, second)
+
+
+@pytest.mark.parametrize(
+    ("x", "w", "algorithm"),
+    [
+        ((1, 16, 9, 9), (32, 16, 3, 3), "direct"),
+        ((4, 16, 14, 14), (32, 16, 3, 3), "winograd"),
+        ((1, 512, 5, 5), (512, 512, 3, 3), "columns"),
+    ],
+)
+def test_explain_names_the_algorithm(x, w, algorithm):
+    x, w, options = np.ones(x, np.float32), np.ones(w, np.float32), ((1, 1), ((0, 0), (0, 0)), (1, 1), 1)
+    for function, inputs in ((autograd.conv2d, (x, w)), (autograd.biased_conv2d, (x, w, None))):
+        assert f"cpu.conv ({algorithm})" in autograd.explain(function, *inputs, *options)

@@ -105,3 +105,54 @@ def test_a_missing_matplotlib_is_said_at_once(tmp_path, example):
     done = run(*example, cwd=tmp_path, path=[tmp_path])
     assert done.returncode == 1 and "pip install 'unfoldgrad[vision]'" in done.stderr
     assert "Traceback" not in done.stderr and "epoch" not in done.stdout
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Two classes, light and dark, in train and valid; two pictures that cannot be decoded."""
+    image = pytest.importorskip("PIL.Image")
+    rng = np.random.default_rng(0)
+    for part, count in (("train", 12), ("valid", 6)):
+        for label, level in (("dark", 0), ("light", 155)):
+            folder = tmp_path / "pictures" / part / label
+            folder.mkdir(parents=True)
+            for i in range(count):
+                image.fromarray(rng.integers(level, level + 100, (40, 44, 3), np.uint8)).save(folder / f"{i}.png")
+            (folder / "broken.png").write_bytes((folder / "0.png").read_bytes()[:60])
+    return tmp_path / "pictures"
+
+
+def train_imagefolder(folder, *options, cwd):
+    common = ("--size", "32", "--batch-size", "6", "--model", "squeezenet1_1", "--workers", "1")
+    return run("train_imagefolder", str(folder), *common, *options, cwd=cwd)
+
+
+def test_train_imagefolder_counts_what_it_leaves_out_and_continues(pictures, tmp_path):
+    done = train_imagefolder(pictures, "--epochs", "1", "--mix", "cutmix", "--skip-errors", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "of 12 pictures right" in done.stdout  # 14, and two are left out
+    assert done.stdout.count("left out: ") == 4
+    files = {"learning_curve.png", "confusion_matrix.png", "mistakes.png", "best.safetensors", "last.safetensors"}
+    assert written(tmp_path / "out") == files
+    more = train_imagefolder(
+        pictures, "--epochs", "2", "--mix", "cutmix", "--skip-errors", "--resume", "--lr", "1e-3", cwd=tmp_path
+    )
+    assert more.returncode != 0 and "OneCycleLR" in more.stderr  # two epochs are another schedule than one
+    begun = train_imagefolder(
+        pictures, "--epochs", "1", "--skip-errors", "--weights", "out/best.safetensors", "--out", "again", cwd=tmp_path
+    )
+    assert begun.returncode == 0, begun.stderr
+    assert "52 of 52 weights from out/best.safetensors" in begun.stdout
+
+
+def test_train_imagefolder_says_what_does_not_fit(pictures, tmp_path):
+    stopped = train_imagefolder(pictures, cwd=tmp_path)
+    assert stopped.returncode == 1 and "broken.png cannot be decoded" in stopped.stderr
+    assert "Traceback" not in stopped.stderr
+    (pictures / "valid" / "light").rename(pictures / "valid" / "bright")
+    other = train_imagefolder(pictures, "--skip-errors", cwd=tmp_path)
+    assert other.returncode == 1 and "train has classes ('dark', 'light'), valid ('bright', 'dark')" in other.stderr
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    none = train_imagefolder(empty, cwd=tmp_path)
+    assert none.returncode == 1 and "no pictures in" in none.stderr

@@ -76,7 +76,7 @@ def load(path: StrPath, device: str = "cpu") -> Any:
         return read_zip(path, wrap) if pytorch else _wrapped(read_npz(path), wrap)
     if start[257:262] == b"ustar":
         return read_tar(path, wrap)
-    if start[8:9] == b"{":
+    if start[8:9] == b"{" and (start[0] != 0x80 or start[5:8] == bytes(3)):  # a header's length, or a pickle's start
         return _read_checkpoint(path, wrap)
     with reading(path, "a file of PyTorch, safetensors or .npz"):
         if not start or start[0] not in b"\x80(]}lcd":  # how pickles begin, of every protocol

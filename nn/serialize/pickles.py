@@ -108,6 +108,10 @@ def _short(value: Any) -> str:
     return value if isinstance(value, str) else f"a {type(value).__name__}"
 
 
+def _push(machine: Machine, value: Any) -> None:
+    machine.stack.append(value)
+
+
 def _mark(machine: Machine, _: Any) -> None:
     machine.below.append(machine.stack)
     machine.stack = []
@@ -215,12 +219,12 @@ _LITERALS = {
 _STEPS: dict[str, Callable[[Machine, Any], object]] = {
     "PROTO": lambda machine, _: None,
     "FRAME": lambda machine, _: None,
-    "NONE": lambda machine, _: machine.stack.append(None),
-    "NEWTRUE": lambda machine, _: machine.stack.append(True),
-    "NEWFALSE": lambda machine, _: machine.stack.append(False),
-    "EMPTY_TUPLE": lambda machine, _: machine.stack.append(()),
-    "EMPTY_LIST": lambda machine, _: machine.stack.append([]),
-    "EMPTY_DICT": lambda machine, _: machine.stack.append({}),
+    "NONE": lambda machine, _: _push(machine, None),
+    "NEWTRUE": lambda machine, _: _push(machine, True),
+    "NEWFALSE": lambda machine, _: _push(machine, False),
+    "EMPTY_TUPLE": lambda machine, _: _push(machine, ()),
+    "EMPTY_LIST": lambda machine, _: _push(machine, []),
+    "EMPTY_DICT": lambda machine, _: _push(machine, {}),
     "TUPLE1": lambda machine, _: _tuple(machine, 1),
     "TUPLE2": lambda machine, _: _tuple(machine, 2),
     "TUPLE3": lambda machine, _: _tuple(machine, 3),
@@ -230,7 +234,7 @@ _STEPS: dict[str, Callable[[Machine, Any], object]] = {
     "LIST": lambda machine, _: _push(machine, machine.popmark()),
     "DICT": lambda machine, _: _push(machine, _set_items({}, machine.popmark())),
     "POP": lambda machine, _: machine.stack.pop(),
-    "DUP": lambda machine, _: machine.stack.append(machine.stack[-1]),
+    "DUP": lambda machine, _: _push(machine, machine.stack[-1]),
     **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"), _put),
     **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), _reach),
     "APPEND": _append_one,
@@ -248,10 +252,6 @@ _STEPS: dict[str, Callable[[Machine, Any], object]] = {
     "BINPERSID": _elsewhere,
 }
 """What is not here is refused: sets, keyword arguments, extension codes, buffers outside the file."""
-
-
-def _push(machine: Machine, value: Any) -> None:
-    machine.stack.append(value)
 
 
 def finish(nest: Any, make: Callable[[Described], Any], values: int) -> Any:

@@ -259,6 +259,12 @@ def test_an_entry_that_is_there_twice(refuse):
     refuse(out.getvalue(), r"the entry 'x/data\.pkl' twice")
 
 
+def test_an_encrypted_entry(refuse):
+    data = bytearray(zip_file([]))
+    data[data.index(b"PK\x01\x02") + 8] |= 1
+    refuse(bytes(data), "the encrypted entry 'some/data.pkl' → decrypt it first")
+
+
 def test_an_npz_that_announces_more_than_it_has(refuse):
     header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000,), }"
     header += b" " * (117 - len(header)) + b"\n"

@@ -14,7 +14,7 @@ from autograd.errors import DataError
 from nn import Linear
 from nn.serialize import load, save
 from nn.serialize.elements import ELEMENTS
-from tests.nn.torch_files import KINDS, LAYOUTS, Stored, View, pickled, zip_file
+from tests.nn.torch_files import KINDS, LAYOUTS, Stored, View, called, legacy_file, number, pickled, text, zip_file
 
 GOLDEN = Path(__file__).parent / "golden"
 FILES = ["zip.pth", "legacy.pth", "protocol4.pth"]
@@ -268,3 +268,62 @@ def test_bare_pickles_of_numpy_arrays(tmp_path):
 def test_a_plain_nest_without_tensors(tmp_path):
     (tmp_path / "x").write_bytes(pickled({"a": [1, 2.5, "b", None, (True,)]}))
     assert load(tmp_path / "x") == {"a": [1, 2.5, "b", None, (True,)]}
+
+
+# --- what writers may write differently ---
+
+ROW = np.arange(6, dtype=np.float32)
+STORAGE = b"(" + text("storage") + b"ctorch\nFloatStorage\n" + text("0") + text("cpu") + number(6)
+
+
+def with_row(program):
+    """A file of the layout before 1.6 whose one storage, if it is asked for, is ROW."""
+    start = legacy_file([]).removesuffix(pickled([]) * 2) + b"\x80\x02" + program + b"."
+    return start + (
+        pickled(["0"]) + struct.pack("<q", 6) + ROW.tobytes() if b"FloatStorage" in program else pickled([])
+    )
+
+
+def tensor(function, size, rest=b""):
+    numbers = number(1) + b"(" + number(size) + b"t(" + number(1) + b"t"
+    return called(function, b"(" + STORAGE + b"NtQ" + numbers + rest + b"t")
+
+
+SPELLINGS = {
+    "_rebuild_tensor": (tensor("torch._utils._rebuild_tensor", 3), ROW[1:4]),
+    "a view of a storage": (
+        tensor("torch._utils._rebuild_tensor", 2).replace(b"NtQ", b"(" + text("v") + number(2) + number(3) + b"ttQ"),
+        ROW[3:5],
+    ),
+    "_rebuild_from_type_v2": (
+        called(
+            "torch._tensor._rebuild_from_type_v2",
+            b"(ctorch._utils\n_rebuild_tensor\nctorch\nTensor\n"
+            + tensor("torch._utils._rebuild_tensor", 3).removesuffix(b"R").partition(b"_rebuild_tensor\n")[2]
+            + b"Nt",
+        ),
+        ROW[1:4],
+    ),
+    "a tensor with a negative bit": (
+        tensor("torch._utils._rebuild_tensor_v2", 3, b"\x89}}(" + text("neg") + b"\x88u"),
+        -ROW[1:4],
+    ),
+    "an OrderedDict of pairs": (called("collections.OrderedDict", b"(]](" + text("a") + number(1) + b"eat"), {"a": 1}),
+    "an instance": (b"(icollections\nOrderedDict\n", {}),
+    "an object": (b"(ccollections\nOrderedDict\no", {}),
+    "a new object": (b"ccollections\nOrderedDict\n)\x81", {}),
+    "a name off the stack": (text("collections") + text("OrderedDict") + b"\x93)R", {}),
+    "a dict in one go": (b"(" + text("a") + number(1) + b"d", {"a": 1}),
+    "a list in one go": (b"(" + number(1) + b"l", [1]),
+    "an old string": (b"S'abc'\n", "abc"),
+    "an old number": (b"I7\n", 7),
+    "duplicated and dropped": (b"]" + number(1) + b"2a0" + number(1) + b"(N1", 1),
+    "a dtype's name": (b"ctorch\nfloat32\n", "torch.float32"),
+}
+
+
+@pytest.mark.parametrize("name", SPELLINGS)
+def test_other_spellings(folder, name):
+    program, expected = SPELLINGS[name]
+    (folder / "spelling").write_bytes(with_row(program))
+    assert same(load(folder / "spelling"), expected)

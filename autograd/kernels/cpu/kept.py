@@ -1,4 +1,4 @@
-"""Prepared forms of arrays, such as weights laid out in tiles, kept between calls while what they were made of stays so.
+"""Prepared forms of arrays, such as weights laid out in tiles, kept between calls while their source stays the same.
 
 Anybody may write into an array at any time, so its content is looked at in every call: at first a sample, which tells
 that training changed it and costs next to nothing; where the sample is as before, all of it, at the speed of memory.

@@ -123,9 +123,9 @@ def _rebuild_parameter(data: Any, *requires_grad_hooks_state: Any) -> StridedTen
 
 
 def _rebuild_from_type(function: str, kind: str, arguments: Any, state: Any) -> Any:
-    rebuild = VOCABULARY.get(function)
+    rebuild = VOCABULARY.get(function) if function.startswith("torch._utils._rebuild") else None
     if kind not in ("torch.Tensor", "torch.nn.parameter.Parameter") or rebuild is None:
-        raise RefusedError(f"a tensor of the class {kind}")
+        raise RefusedError(f"a tensor of the class {kind} rebuilt by {function}")
     return rebuild(*arguments)
 
 

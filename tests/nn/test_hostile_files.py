@@ -93,7 +93,11 @@ RUNNING = {
     "a set": (b"\x8f.", "the opcode EMPTY_SET"),
     "a tensor rebuilt by another function": (
         called("torch._tensor._rebuild_from_type_v2", b"(" + text("os.mkdir") + text("torch.Tensor") + b")Nt") + b".",
-        "a tensor of the class torch.Tensor",
+        "a tensor of the class torch.Tensor rebuilt by os.mkdir",
+    ),
+    "a tensor rebuilt by what would copy uncounted": (
+        called("torch._tensor._rebuild_from_type_v2", b"(" + text("_codecs.encode") + text("torch.Tensor") + b")Nt") + b".",
+        "rebuilt by _codecs.encode",
     ),
     "bytes encoded by a codec": (
         called("_codecs.encode", b"(" + text("x") + text("zlib") + b"t") + b".", "bytes encoded as zlib"),

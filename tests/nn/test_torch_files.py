@@ -317,7 +317,7 @@ SPELLINGS = {
     "a list in one go": (b"(" + number(1) + b"l", [1]),
     "an old string": (b"S'abc'\n", "abc"),
     "an old number": (b"I7\n", 7),
-    "duplicated and dropped": (b"]" + number(1) + b"2a0" + number(1) + b"(N1", 1),
+    "duplicated and dropped": (number(1) + b"20(N1", 1),
     "a dtype's name": (b"ctorch\nfloat32\n", "torch.float32"),
 }
 

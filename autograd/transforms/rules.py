@@ -75,7 +75,7 @@ def _declared(name: str) -> Primitive:
 
 def _replaced(op: Primitive, rules: Mapping[str, Rule]) -> Primitive:
     """The operation with other rules; what its nodes save stays the same."""
-    names = {x: names_of(rule, skip=1) for x, rule in rules.items()}
+    names = {x: rule.names if hasattr(rule, "names") else names_of(rule, skip=1) for x, rule in rules.items()}
     for x, wanted in names.items():
         known = {*op.rule_names.get(x, ()), *op.params}
         if x not in op.rules or not known.issuperset(wanted):

@@ -21,7 +21,7 @@ layer's path, as `named_modules()` has it, and an index into what the layer answ
 from vision.see.attribution import Attribution, deconvnet, guided, saliency
 from vision.see.features import Features, features
 from vision.see.field import ReceptiveField, receptive_field
-from vision.see.figures import grid, picture
+from vision.see.figures import grid, lit, panels, picture
 from vision.see.grad_cam import GradCAM, grad_cam
 from vision.see.layers import activations, depth, filters, maps
 from vision.see.learning import confusion_counts, confusion_matrix, learning_curve, mistakes
@@ -48,10 +48,12 @@ __all__ = [
     "grid",
     "guided",
     "learning_curve",
+    "lit",
     "maps",
     "maximise",
     "mistakes",
     "occlusion",
+    "panels",
     "picture",
     "receptive_field",
     "saliency",

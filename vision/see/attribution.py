@@ -17,7 +17,7 @@ import autograd
 import nn
 from autograd import Tensor
 from vision.see.figures import panels, picture
-from vision.see.run import Unit, answers, batch, named, numbers, unit_at
+from vision.see.run import Unit, answers, batch, named, numbers, slopes, unit_at, value
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -103,12 +103,10 @@ def _attribution(
     out = answers(op, model, x, [layer], rules)[layer]
     index = unit_at(op, layer, out, unit)
     values = project(out, x, [index], activation)
-    return Attribution(method, numbers(x)[0], values[0], layer, index, float(out[0][index].sum().item()))
+    return Attribution(method, numbers(x)[0], values[0], layer, index, value(out, index))
 
 
 def project(out: Tensor, x: Tensor, units: Sequence[tuple[int, ...]], activation: bool) -> np.ndarray:
-    """Carry one unit for each image of a batch back to the pixels `N C H W`: 1, or its activation, begins."""
-    begin = np.zeros(out.shape, out.dtype)
-    for n, unit in enumerate(units):
-        begin[(n, *unit)] = numbers(out[n][unit]) if activation else 1
-    return numbers(autograd.gradients(out, x, autograd.tensor(begin, device=out.device)))
+    """Carry one unit for each image of a batch back to the pixels, `N C H W`; zeros where nothing leads there."""
+    found = slopes(out, x, units, activation)
+    return np.zeros(x.shape, x.dtype) if found is None else numbers(found)

@@ -37,19 +37,18 @@ class Features:
     projections: np.ndarray
 
     def figure(self) -> Figure:
-        """For each channel a block: on top the projections, 0 in grey, below the patches of the images themselves."""
+        """A row for each channel: on the left the projections, 0 in grey, on the right what the units see there."""
         most = self.scores.shape[1]
-        figure, axes = grid(2 * len(self.channels), most, 0.8 * most + 0.5, 1.7 * len(self.channels))
-        for k, channel in enumerate(self.channels):
-            above, below = axes[2 * k], axes[2 * k + 1]
+        figure, axes = grid(len(self.channels), 2 * most + 1, 1.1 * (2 * most + 1), 1.12 * len(self.channels) + 0.4)
+        for k, (channel, row) in enumerate(zip(self.channels, axes, strict=True)):
             together = picture(np.concatenate(list(self.projections[k]), 2), centred=True)  # in one scale
-            for m, part in enumerate(np.split(together, most, axis=1)):
-                above[m].imshow(part, cmap="gray", vmin=0, vmax=1)
-                below[m].imshow(picture(self.patches[k, m]), cmap="gray", vmin=0, vmax=1)
-            above[0].text(-0.15, 0.0, f"map {channel}", ha="right", fontsize=8, transform=above[0].transAxes)
+            shown = [*np.split(together, most, axis=1), *map(picture, self.patches[k])]
+            for ax, part in zip([*row[:most], *row[most + 1 :]], shown, strict=True):
+                ax.imshow(part, cmap="gray", vmin=0, vmax=1)
+            row[most].text(0.5, 0.5, f"map\n{channel}", ha="center", va="center", fontsize=9)
         for ax in axes.flat:
             ax.axis("off")
-        figure.suptitle(f"{self.layer}: what excites a map most, its projection above", fontsize=10)
+        figure.suptitle(f"{self.layer}: what excites a map most, on the left its projection", fontsize=10)
         return figure
 
 

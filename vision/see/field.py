@@ -11,7 +11,8 @@ import autograd
 import nn
 from autograd import Tensor
 from nn.measure import Field
-from vision.see.figures import ACCENT, grid, picture
+from vision.see.attribution import project
+from vision.see.figures import ACCENT, lit, panels
 from vision.see.run import Unit, answers, batch, named, numbers, unit_at
 
 if TYPE_CHECKING:
@@ -43,23 +44,22 @@ class ReceptiveField:
         """The rectangle by arithmetic: `start + place · stride` and `size` on; it may lie beyond the edges."""
         return expected(self.field, self.unit[-2:]) if self.field and len(self.unit) == 3 else None
 
+    @property
+    def picture(self) -> np.ndarray:
+        """The image's picture, dark where the unit sees nothing."""
+        return lit(self.image, self.reach)
+
     def figure(self) -> Figure:
-        """The image with what is not seen darkened, and the rectangle around what is."""
+        """The picture, and a rectangle around what is seen."""
         from matplotlib.patches import Rectangle
 
         rows, columns = self.box
-        shown = picture(self.image)
-        seen = self.reach if shown.ndim == 2 else self.reach[..., None]
-        figure, axes = grid(1, 1, 4.0, 4.2)
-        ax = axes[0, 0]
-        ax.imshow(np.where(seen, shown, 0.35 * shown), cmap="gray", vmin=0, vmax=1)
-        size = columns.stop - columns.start, rows.stop - rows.start
-        ax.add_patch(
-            Rectangle((columns.start - 0.5, rows.start - 0.5), *size, fill=False, edgecolor=ACCENT, linewidth=2)
-        )
-        step = f", the next unit's {'×'.join(map(str, self.field.stride))} on" if self.field else ""
-        ax.set_title(f"{named(self.layer, self.unit)} sees {size[1]}×{size[0]} pixels{step}", fontsize=9)
-        ax.axis("off")
+        width, height = columns.stop - columns.start, rows.stop - rows.start
+        step = f"; the next unit's {'×'.join(map(str, self.field.stride))} on" if self.field else ""
+        title = f"{named(self.layer, self.unit)}\nsees {height}×{width} pixels{step}"
+        figure = panels([(title, self.picture)], size=4.0)
+        corner = columns.start - 0.5, rows.start - 0.5
+        figure.axes[0].add_patch(Rectangle(corner, width, height, fill=False, edgecolor=ACCENT, linewidth=2))
         return figure
 
 
@@ -80,8 +80,7 @@ def receptive_field(model: nn.Module, image: Any, unit: Unit = None, layer: str 
     x = batch("receptive_field", model, image)
     out = answers("receptive_field", model, x, [layer], _ways())[layer]
     index = unit_at("receptive_field", layer, out, unit)
-    ways = autograd.gradients(out[0][index].sum(), x, allow_unused=True)
-    reach = np.zeros(x.shape[2:], bool) if ways is None else (numbers(ways)[0] != 0).any(0)
+    reach = (project(out, x, [index], activation=False)[0] != 0).any(0)
     return ReceptiveField(numbers(x)[0], reach, fields(model, x).get(layer), layer, index)
 
 

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK, ACCENT = "#1b1b1b", "#0072b2"  # the second is told apart by colour-blind readers too, and in print
-CLIPPED = 0.5  # per cent of the values at either end: single bright pixels would leave the others grey
+DARK = 0.15  # how bright black is, and what is left of a picture where no light falls
+CLIPPED = 0.5  # per cent of the values at either end
 
 
 def grid(rows: int = 1, columns: int = 1, width: float = 4.0, height: float = 4.0) -> tuple[Figure, Any]:
@@ -33,8 +34,9 @@ def grid(rows: int = 1, columns: int = 1, width: float = 4.0, height: float = 4.
 def picture(values: np.ndarray, centred: bool = False) -> np.ndarray:
     """Values `C H W` as a picture from 0 to 1: `H W 3` of three channels, else `H W`, the mean of the channels.
 
-    The range of the values becomes 0 to 1; `centred`: 0 becomes ½, and the scale is the same on both sides. Of the
-    outermost values ½ % at either end are clipped.
+    The range of the values becomes 0 to 1; `centred`: 0 becomes ½, and the scale is the same on both sides. The
+    outermost ½ % are clipped, so that single bright pixels leave the others visible, but no value below a quarter of
+    the largest, so that noise stays small.
 
     Raises `ShapeError` when the values have not three axes.
 
@@ -44,12 +46,14 @@ def picture(values: np.ndarray, centred: bool = False) -> np.ndarray:
     values = np.asarray(values, float)
     if values.ndim != 3:
         raise ShapeError(f"picture: values have shape {values.shape}, expected C H W → values[None] of a map")
-    if centred:
-        bound = np.percentile(np.abs(values), 100 - CLIPPED, method="higher") if values.size else 0
-        low, high = -bound, bound
-    else:
-        low, high = np.percentile(values, (CLIPPED, 100 - CLIPPED), method="nearest") if values.size else (0, 0)
-    scaled = np.clip((values - low) / (high - low if high > low else 1), 0, 1)
+    sized = np.abs(values) if centred else values
+    least, peak = (sized.min(), sized.max()) if sized.size else (0, 0)
+    low, high = np.percentile(sized, (CLIPPED, 100 - CLIPPED), method="nearest") if sized.size else (0, 0)
+    high = max(high, least + (peak - least) / 4)
+    low = -high if centred else low
+    scaled = (
+        np.clip((values - low) / (high - low), 0, 1) if high > low else np.full(values.shape, 0.5 if centred else 0)
+    )
     return scaled.transpose(1, 2, 0) if len(values) == 3 else scaled.mean(0)
 
 
@@ -83,13 +87,23 @@ def sheet(maps: np.ndarray, title: str, centred: bool = False) -> Figure:
     return figure
 
 
-def overlay(ax: Any, image: np.ndarray, heat: np.ndarray) -> None:
-    """A map of warmth over an image `C H W`, as large as it, whatever the map's own size."""
-    shown = picture(image)
-    ax.imshow(shown, cmap="gray", vmin=0, vmax=1)
-    size = (-0.5, shown.shape[1] - 0.5, shown.shape[0] - 0.5, -0.5)
-    ax.imshow(heat, cmap="inferno", alpha=0.6, extent=size, interpolation="bilinear")
-    ax.axis("off")
+def lit(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
+    """The picture of an image `C H W`, bright where a map of any size is largest, dark where it is smallest.
+
+    >>> lit(np.ones((1, 2, 4)) * [[[0.0, 9.0, 9.0, 9.0]]], np.array([[0.0, 1.0]])).round(2)[0]
+    array([0.02, 0.36, 0.79, 1.  ])
+    """
+    shown = DARK + (1 - DARK) * picture(image)  # so that light is seen on black, too
+    light = np.asarray(heat, float)
+    for axis, wanted in enumerate(shown.shape[:2]):  # between the middles of the map's places along a straight line
+        have = light.shape[axis]
+        at = np.clip((np.arange(wanted) + 0.5) * have / wanted - 0.5, 0, have - 1)
+        before = at.astype(int)
+        share = (at - before).reshape((-1, 1) if axis == 0 else -1)
+        after = np.minimum(before + 1, have - 1)
+        light = light.take(before, axis) * (1 - share) + light.take(after, axis) * share
+    light = picture(light[None])
+    return shown * (DARK + (1 - DARK) * (light if shown.ndim == 2 else light[..., None]))
 
 
 def some(count: int, most: int) -> str:

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import autograd
 import nn
 from autograd.errors import DomainError
-from vision.see.figures import grid, overlay, picture
+from vision.see.figures import lit, panels, picture
 from vision.see.layers import convolutions
-from vision.see.run import Unit, answers, batch, named, numbers, unit_at
+from vision.see.run import Unit, answers, batch, named, numbers, slopes, unit_at, value
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,14 +30,11 @@ class GradCAM:
     score: float
 
     def figure(self) -> Figure:
-        """The image, and the map of warmth over it."""
-        figure, axes = grid(1, 2, 6.6, 3.6)
-        axes[0, 0].imshow(picture(self.image), cmap="gray", vmin=0, vmax=1)
-        axes[0, 0].axis("off")
-        axes[0, 0].set_title(f"{named('', self.unit)} = {self.score:.3g}", fontsize=9)
-        overlay(axes[0, 1], self.image, self.values)
-        axes[0, 1].set_title(f"Grad-CAM at {self.layer}", fontsize=9)
-        return figure
+        """The image, and the image bright where the values are large."""
+        said = f"{named('', self.unit)} = {self.score:.3g}"
+        return panels(
+            [(said, picture(self.image)), (f"Grad-CAM at {self.layer}", lit(self.image, self.values))], size=3.3
+        )
 
 
 def grad_cam(model: nn.Module, image: Any, unit: Unit = None, layer: str | None = None) -> GradCAM:
@@ -71,10 +67,9 @@ def grad_cam(model: nn.Module, image: Any, unit: Unit = None, layer: str | None 
         shape = tuple(maps.shape[1:])
         raise DomainError(f"grad_cam: layer {layer!r} answers with {shape}, expected maps C H W → one before it")
     index = unit_at("grad_cam", "", out, unit)
-    score = out[0][index].sum()
-    slopes = autograd.gradients(score, maps, allow_unused=True)
-    if slopes is None:
+    ways = slopes(out, maps, [index])
+    if ways is None:
         raise DomainError(f"grad_cam: the output does not depend on layer {layer!r} → choose one on the way to it")
-    values, weights = numbers(maps)[0], numbers(slopes)[0].mean((1, 2))
+    values, weights = numbers(maps)[0], numbers(ways)[0].mean((1, 2))
     warmth = np.maximum(np.tensordot(weights, values, 1), 0)
-    return GradCAM(numbers(x)[0], warmth, values, weights, layer, index, float(score.item()))
+    return GradCAM(numbers(x)[0], warmth, values, weights, layer, index, value(out, index))

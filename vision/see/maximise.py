@@ -12,7 +12,7 @@ import nn
 from autograd import Tensor
 from autograd.errors import DomainError
 from vision.see.figures import ACCENT, grid, picture
-from vision.see.run import Unit, answers, batch, named, numbers, unit_at
+from vision.see.run import Unit, answers, batch, named, numbers, slopes, unit_at, value
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -78,9 +78,9 @@ def maximise(
     >>> bool((np.diff(found.scores) > 0).all())
     True
     """
-    for name, value in (("steps", steps), ("rate", rate), ("decay", decay), ("blur", blur), ("jitter", jitter)):
-        if not value >= 0:
-            raise DomainError(f"maximise: {name} is {value}, expected ≥ 0 → give a smaller step, not a negative one")
+    for name, given in (("steps", steps), ("rate", rate), ("decay", decay), ("blur", blur), ("jitter", jitter)):
+        if not given >= 0:
+            raise DomainError(f"maximise: {name} is {given}, expected ≥ 0 → give a smaller step, not a negative one")
     if bounds is not None and not bounds[0] < bounds[1]:
         raise DomainError(f"maximise: bounds is {bounds}, expected the smaller number first → bounds[::-1]")
     x = batch("maximise", model, start).detach()
@@ -105,8 +105,9 @@ def _slope(model: nn.Module, x: Tensor, index: tuple[int, ...], layer: str) -> t
     """The unit's value, and its gradient."""
     x = x.detach()
     x.requires_grad = True
-    score = answers("maximise", model, x, [layer])[layer][0][index].sum()
-    return float(score.item()), autograd.gradients(score, x)
+    out = answers("maximise", model, x, [layer])[layer]
+    found = slopes(out, x, [index])
+    return value(out, index), autograd.zeros_like(x) if found is None else found
 
 
 def _smoothed(x: Tensor, deviation: float) -> Tensor:

@@ -11,8 +11,8 @@ import numpy as np
 import nn
 from autograd import tensor
 from autograd.errors import DomainError
-from vision.see.figures import grid, overlay, picture
-from vision.see.run import Unit, answers, batch, named, numbers, unit_at
+from vision.see.figures import lit, panels, picture
+from vision.see.run import Unit, answers, batch, named, numbers, unit_at, value
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,7 +39,7 @@ class Occlusion:
             square = self._square(i, j)
             fall[square] += self.score - score
             count[square] += 1
-        return fall / count
+        return fall / np.maximum(count, 1)
 
     def _square(self, i: int, j: int) -> tuple[slice, slice]:
         top, left = self.rows[i], self.columns[j]
@@ -49,14 +49,11 @@ class Occlusion:
         """The image under the worst square, and where covering lowers the value."""
         covered = picture(self.image)
         covered[self._square(*np.unravel_index(self.scores.argmin(), self.scores.shape))] = 0.5  # type: ignore[arg-type]
-        figure, axes = grid(1, 2, 6.6, 3.6)
-        axes[0, 0].imshow(covered, cmap="gray", vmin=0, vmax=1)
-        axes[0, 0].axis("off")
-        axes[0, 0].set_title(f"{self.score:.3g} falls to {self.scores.min():.3g}", fontsize=9)
-        overlay(axes[0, 1], self.image, self.heat)
-        axes[0, 1].set_title("where covering lowers it most: bright", fontsize=9)
-        figure.suptitle(f"occlusion of {named(self.layer, self.unit)}", fontsize=10)
-        return figure
+        shown = [
+            (f"{self.score:.3g} falls to {self.scores.min():.3g}", covered),
+            ("bright where covering lowers it", lit(self.image, self.heat)),
+        ]
+        return panels(shown, size=3.3, title=f"occlusion of {named(self.layer, self.unit)}")
 
 
 def occlusion(
@@ -117,7 +114,7 @@ def occlusion(
         found = answers("occlusion", model, tensor(covered, device=x.device), [layer], record=False)[layer]
         scores.append(numbers(found[(slice(None), *index)]).reshape(len(part), -1).sum(1))
     grid_shape = len(rows), len(columns)
-    score = float(out[0][index].sum().item())
+    score = value(out, index)
     return Occlusion(
         plain, np.concatenate(scores).reshape(grid_shape), score, rows, columns, (height, width), layer, index
     )

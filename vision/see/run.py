@@ -134,6 +134,23 @@ def unit_at(op: str, layer: str, out: Tensor, unit: Unit, n: int = 0) -> tuple[i
     return tuple(int(i) % m for i, m in zip(index, shape))
 
 
+def slopes(out: Tensor, to: Tensor, units: Sequence[tuple[int, ...]], activation: bool = False) -> Tensor | None:
+    """The gradient with respect to `to` of one unit for each image; None if nothing leads there.
+
+    It begins with 1, or with the unit's activation.
+    """
+    begin = np.zeros(out.shape, out.dtype)
+    for n, unit in enumerate(units):
+        begin[(n, *unit)] = numbers(out.detach()[n][unit]) if activation else 1
+    found: Tensor | None = autograd.gradients(out, to, autograd.tensor(begin, device=out.device), allow_unused=True)
+    return found
+
+
+def value(out: Tensor, index: tuple[int, ...]) -> float:
+    """The unit's own value, the sum of a map's."""
+    return float(out.detach()[0][index].sum().item())
+
+
 def numbers(x: Tensor) -> np.ndarray:
     """The values as a NumPy array of its own."""
     return np.array(x.detach().cpu().numpy())

@@ -67,11 +67,11 @@ class Work:
         for c in shown:
             lines.append(f"map {self.channels[c]}:")
             for patch, weights in zip(self.patch[c], self.weights[c], strict=True):
-                lines.append("    " + "  ".join(f"{p:6.2f}·{w:+5.2f}" for p, w in zip(patch, weights, strict=True)))
+                lines.append("    " + "  ".join(f"{p:7.2f}·{w:+6.3f}" for p, w in zip(patch, weights, strict=True)))
             lines.append(f"    together {self.products[c].sum():+.4f}")
         if others:
             lines.append(f"{len(others)} other maps together {self.products[others].sum():+.4f}")
-        return "\n".join([*lines, *(f"{name:<9}{value:+.4f}" for name, value in self._steps())])
+        return "\n".join([*lines, *(f"{name:<8} {value:+.4f}" for name, value in self._steps())])
 
     def figure(self, most: int = 3) -> Figure:
         """The work as a picture: a row for each of the `most` maps that matter most: patch, filter, products."""
@@ -142,8 +142,8 @@ def show_the_work(model: nn.Module, image: Any, layer: str | None = None, unit: 
     >>> print(show_the_work(conv, np.array([[[1.0, 2.0], [3.0, 4.0]]])).text())
     convolution: filter 0 at (0, 0), over rows 0 to 1, columns 0 to 1 of 1 maps
     map 0:
-          1.00·+1.00    2.00·+1.00
-          3.00·+1.00    4.00·+1.00
+           1.00·+1.000     2.00·+1.000
+           3.00·+1.000     4.00·+1.000
         together +10.0000
     sum      +10.0000
     bias     +0.0000

@@ -72,3 +72,53 @@ def test_activations_of_every_convolution_by_path():
     assert {path: len(shown(figure)) for path, figure in figures.items()} == {"0.0": 4, "2": 32}
     assert figures["2"].get_suptitle() == "layer 2: 32 of 40 maps 4×4"
     assert model.training and not model[2]._forward_hooks
+
+
+def test_activations_of_any_layer_by_name():
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.MaxPool2d(2))
+    image = np.random.default_rng(0).random((1, 8, 8), np.float32)
+    assert list(see.activations(model, image, layers=["2", "1"])) == ["2", "1"]
+    found = see.maps(model, image, ["1", ""])
+    np.testing.assert_array_equal(autograd.max_pool2d(found["1"][None], 2)[0], found[""])
+    figure = see.depth(model, image, ["0", "2"], most=3)
+    assert len(shown(figure)) == 6 and [t.get_text() for t in figure.axes[0].texts] == ["0\n4×6×6"]
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3])
+def test_everything_that_is_found_can_be_drawn(channels):
+    model = nn.Sequential(nn.Conv2d(channels, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 2))
+    images = np.random.default_rng(0).random((4, channels, 8, 8), np.float32)
+    image = images[0]
+    drawn = {
+        see.saliency(model, image).figure(): 3,
+        see.guided(model, image, (1, 2, 2), "1").figure(): 3,
+        see.occlusion(model, image).figure(): 2,
+        see.grad_cam(model, image).figure(): 2,
+        see.maximise(model, image, steps=2).figure(): 2,
+        see.receptive_field(model, image, (0, 1, 1), "0").figure(): 1,
+        see.receptive_field(model, image, 0).figure(): 1,
+        see.show_the_work(model, image).figure(): 3 * channels,
+        see.features(model, images, "1", [0, 2], most=3).figure(): 12,
+        see.filters(model[0].weight): 4,
+    }
+    for figure, panels in drawn.items():
+        assert len(shown(figure)) == panels
+
+
+def test_a_picture_stretches_its_values():
+    ramp = np.linspace(-3, 5, 1000).reshape(1, 20, 50)
+    assert see.picture(ramp).min() == 0 and see.picture(ramp).max() == 1
+    centred = see.picture(ramp, centred=True)
+    assert centred[ramp[0] > 0].min() > 0.5 > centred[ramp[0] < 0].max()
+    assert see.picture(np.zeros((3, 4, 5))).shape == (4, 5, 3) and see.picture(np.zeros((2, 4, 5))).shape == (4, 5)
+
+
+def test_a_picture_shows_a_small_bright_spot_and_not_the_noise_around_it():
+    noise = np.random.default_rng(0).normal(0, 1e-7, (1, 100, 100))
+    noise[0, 50, 50:55] = [-1, 1, 0.2, -0.2, 0.1]
+    for values in (noise, np.abs(noise)):
+        centred = see.picture(values, centred=True)
+        assert np.abs(centred - 0.5).max() == 0.5 and np.median(np.abs(centred - 0.5)) < 1e-5
+    assert (see.picture(np.zeros((3, 4, 4)), centred=True) == 0.5).all() and (
+        see.picture(np.ones((1, 4, 4))) == 0
+    ).all()

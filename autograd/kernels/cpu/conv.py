@@ -14,12 +14,12 @@ import numpy as np
 
 from ..reference.windows import Ints, Pairs, counts
 from ..registry import Spec
-from . import columns, direct, folded, winograd
+from . import columns, depthwise, direct, folded, winograd
 from .compile import behaved
 from .layout import channels_first, channels_last
 from .matmul import product
 
-ALGORITHMS: tuple[Any, ...] = (winograd, columns, folded, direct)  # the first that serves is taken
+ALGORITHMS: tuple[Any, ...] = (depthwise, winograd, columns, folded, direct)  # the first that serves is taken
 
 WIDE = 512  # numbers of a row that are summed as fast as longer ones
 

@@ -136,8 +136,12 @@ class BatchNorm2d(BatchNorm):
     Raises:
         ShapeError: for another rank or C, or in training when a channel has a single value.
 
-    >>> BatchNorm2d(3).eval()(autograd.ones((4, 3, 2, 2))).shape
-    (4, 3, 2, 2)
+    >>> norm = BatchNorm2d(3, activation="relu").eval()
+    >>> norm
+    BatchNorm2d(3, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True, activation='relu')
+    >>> x = autograd.ones((4, 3, 2, 2))
+    >>> norm(x, residual=x).max().round(2).item(), norm(x, residual=-2 * x).max().item()
+    (2.0, 0.0)
     """
 
     ranks, letters = (4,), "4 (N C H W)"

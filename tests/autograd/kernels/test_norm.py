@@ -134,6 +134,8 @@ def test_what_the_kernel_leaves_to_the_definition(problem):
     narrow = np.ones((*x.shape[:2], *(1,) * (x.ndim - 2)), x.dtype)
     with pytest.raises(DomainError, match="activation is 'tanh' → choose None or 'relu'"):
         autograd.batch_norm(autograd.Tensor(x), w, b, mean, var, activation="tanh")
+    with pytest.raises(DomainError, match="BatchNorm2d: activation is 'tanh', expected None or 'relu'"):
+        nn.BatchNorm2d(3, activation="tanh")
     out = autograd.batch_norm(autograd.Tensor(x), w, b, mean, var, narrow)
     np.testing.assert_allclose(out.data, autograd.batch_norm(x, w, b, mean, var) + 1, rtol=1e-3, atol=1e-4)
 

@@ -133,6 +133,11 @@ LAYERS: dict[str, Layer | Step] = {
     "conv-alexnet-3x3": conv(16, 192, 13, 384, 3),
     "conv-grouped": conv(16, 96, 27, 256, 5, groups=2),
     "conv-depthwise": conv(8, 64, 56, 64, 3, groups=64),
+    "conv-depthwise-large": conv(8, 32, 112, 32, 3, groups=32, bias=False),
+    "conv-depthwise-small": conv(8, 512, 14, 512, 3, groups=512, bias=False),
+    "conv-depthwise-stride-2": conv(8, 96, 112, 96, 3, 2, groups=96, bias=False),
+    "conv-depthwise-5x5": conv(8, 240, 28, 240, 5, groups=240, bias=False),
+    "conv-resnext": conv(8, 128, 56, 128, 3, groups=32, bias=False),
     "max-pool-2x2": Layer(lambda nn: nn.MaxPool2d(2), (4, 64, 224, 224)),
     "max-pool-3x3": Layer(lambda nn: nn.MaxPool2d(3, 2, 1), (8, 64, 112, 112)),
     "max-pool-3x3-stride-1": Layer(lambda nn: nn.MaxPool2d(3, 1, 1), (8, 192, 28, 28)),
@@ -146,6 +151,12 @@ LAYERS: dict[str, Layer | Step] = {
     "relu-small": Layer(lambda nn: nn.ReLU(), (64, 120)),
     "tanh": Layer(lambda nn: nn.Tanh(), (64, 6, 28, 28)),
     "sigmoid": Layer(lambda nn: nn.Sigmoid(), (64, 50, 512)),
+    **{
+        f"activation-{name.lower()}": Layer(lambda nn, name=name: getattr(nn, name)(), (8, 64, 56, 56))
+        for name in ("ELU", "GELU", "Hardswish", "LeakyReLU", "ReLU6", "SiLU")
+    },
+    "softmax": Layer(lambda nn: nn.Softmax(-1), (2048, 512)),
+    "log-softmax": Layer(lambda nn: nn.LogSoftmax(-1), (2048, 512)),
     "dropout": Layer(lambda nn: nn.Dropout(0.5), (64, 4096)),
     "cross-entropy": Layer(lambda nn: nn.CrossEntropyLoss(), (64, 1000), classes=1000),
     "cross-entropy-vocabulary": Layer(lambda nn: nn.CrossEntropyLoss(), (1024, 10_000), classes=10_000),

@@ -113,14 +113,15 @@ class Composite(Op):
     def record(self, kernel: Any, values: Sequence[Any]) -> Any:
         """Run a kernel, and record it as one node if anything needs a gradient; NotImplemented if it declines."""
         inputs, params = values[: self.count], tuple(values[self.count :])
-        made = kernel.forward(*[_raw(x) for x in inputs], *params)
+        arrays = [_raw(x) for x in inputs]
+        made = kernel.forward(*arrays, *params)
         if made is NotImplemented:
             return made
         out, residuals = made
         parents = tuple([x.node if isinstance(x, Tensor) else None for x in inputs])
         if state.scope is None or all([p is None for p in parents]):
             return constants(out)
-        saved = (*[_raw(x) for x in inputs], (kernel, residuals))
+        saved = (*arrays, (kernel, residuals))
         if isinstance(out, tuple):
             return record_several(self, out, parents, saved, params)
         out = as_array(out)

@@ -34,8 +34,10 @@ def stamp(array: Any) -> None:
         return
     key, _last = id(owner), next_seq()
     known = _writes.get(key)
-    fresh = known is None or known[0]() is not owner
-    _writes[key] = (weakref.ref(owner, lambda _: _writes.pop(key, None)) if fresh else known[0], _last)
+    if known is not None and known[0]() is owner:
+        _writes[key] = (known[0], _last)
+    else:
+        _writes[key] = (weakref.ref(owner, lambda _: _writes.pop(key, None)), _last)
 
 
 def last_write() -> int:

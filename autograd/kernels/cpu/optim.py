@@ -1,6 +1,6 @@
 """Steps of optimisers in one pass over parameter, gradient and what is remembered, all changed in place.
 
-The rules stand in ``nn.optim.algorithms``; each kernel has its rule's arguments. Small parameters are left to the rule.
+The rules stand in ``nn.optim.algorithms``; each kernel has its rule's arguments. Small parameters are left to SGD's.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .compile import behaved, compiled
 from .threads import get_num_threads, run, slices
 
 PART = 1 << 17  # numbers that are worth a thread's while
-FEW, VERY_FEW = 1 << 13, 1 << 9  # up to so many numbers the rule, a few calls of NumPy, is as fast
+FEW = 1 << 10  # up to so many numbers SGD's rule, a few calls of NumPy, is as fast
 
 State = dict[str, Any]
 
@@ -158,7 +158,7 @@ def _offer(kernel: Callable[..., Any], few: int, *without: str) -> Callable[[Spe
 
 plans = {
     "sgd": _offer(sgd, FEW),
-    "adam": _offer(adam, VERY_FEW, "amsgrad"),
-    "adamw": _offer(adamw, VERY_FEW, "amsgrad"),
-    "rmsprop": _offer(rmsprop, VERY_FEW, "centered"),
+    "adam": _offer(adam, 0, "amsgrad"),
+    "adamw": _offer(adamw, 0, "amsgrad"),
+    "rmsprop": _offer(rmsprop, 0, "centered"),
 }

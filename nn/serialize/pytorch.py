@@ -80,7 +80,8 @@ def read_pickle(path: Path, wrap: Wrap) -> Any:
 
 def read_tar(path: Path, wrap: Wrap) -> Any:
     """The layout before PyTorch 0.1.10: a tar archive with `storages`, `tensors` (shapes, strides) and `pickle`."""
-    with reading(path, f"a PyTorch tar archive of {PLAIN_ONLY}"), tarfile.open(path, "r:") as archive:
+    expected = f"a PyTorch tar archive of {PLAIN_ONLY}"
+    with reading(path, expected), _mapped(path) as file, tarfile.open(fileobj=file, mode="r:") as archive:
         storages: dict[Any, Storage] = {}
         machine = _machine(path, _member(archive, "storages"))
         for _ in range(machine.load()):
@@ -163,9 +164,9 @@ def _finish(nest: Any, machine: Machine, wrap: Wrap) -> Any:
 
 def _member(archive: tarfile.TarFile, name: str) -> IO[bytes]:
     member = archive.getmember(name)
-    stream = archive.extractfile(member) if member.isreg() else None
+    stream = archive.extractfile(member) if member.isreg() and not member.issparse() else None
     if stream is None:
-        raise RefusedError(f"{name} that is not a regular file")
+        raise RefusedError(f"{name} that is a link, a folder, or has holes")
     return io.BytesIO(stream.read())
 
 

@@ -94,8 +94,10 @@ def strided(storage: Any, dtype: Any, offset: Any, shape: Any, strides: Any, met
 
 
 def whole_numbers(values: Any) -> tuple[int, ...]:
-    """The values, if they are sizes, steps or places: a tuple of numbers that are not negative."""
-    if not isinstance(values, (tuple, list)) or not all(type(value) is int and value >= 0 for value in values):
+    """The values, if they are sizes, steps or places: at most 64 numbers that are not negative."""
+    if not isinstance(values, (tuple, list)) or len(values) > 64:
+        raise RefusedError(f"a {type(values).__name__} instead of at most 64 sizes or strides")
+    if not all(type(value) is int and value >= 0 for value in values):
         raise RefusedError(f"sizes or strides {str(values)[:100]}")
     return tuple(values)
 

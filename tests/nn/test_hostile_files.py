@@ -4,6 +4,7 @@ import io
 import os
 import pickle
 import struct
+import tarfile
 import tracemalloc
 import zipfile
 from pathlib import Path
@@ -96,7 +97,8 @@ RUNNING = {
         "a tensor of the class torch.Tensor rebuilt by os.mkdir",
     ),
     "a tensor rebuilt by what would copy uncounted": (
-        called("torch._tensor._rebuild_from_type_v2", b"(" + text("_codecs.encode") + text("torch.Tensor") + b")Nt") + b".",
+        called("torch._tensor._rebuild_from_type_v2", b"(" + text("_codecs.encode") + text("torch.Tensor") + b")Nt")
+        + b".",
         "rebuilt by _codecs.encode",
     ),
     "bytes encoded by a codec": (
@@ -212,6 +214,7 @@ def test_a_tensor_larger_than_its_file(refuse):
     refuse(zip_file(View(one, 0, (10**9, 10**9), (0, 0))), "a tensor of .* bytes")
     refuse(zip_file(View(one, 2**70, (1,), (2**70,))), "a tensor that ends at element 1,180,591,620,717,411,303,424 of")
     refuse(zip_file(View(one, -1, (1,), (1,))), r"sizes or strides \(-1,\)")
+    refuse(zip_file(View(one, 0, (1,) * 65, (1,) * 65)), "a tuple instead of at most 64 sizes or strides")
 
 
 def test_storages_that_are_not_there(refuse):
@@ -261,6 +264,23 @@ def test_an_entry_that_is_there_twice(refuse):
         for _ in range(2):
             file.writestr("x/data.pkl", pickled([]))
     refuse(out.getvalue(), r"the entry 'x/data\.pkl' twice")
+
+
+def test_a_tar_archive_with_holes(refuse):
+    member = tarfile.TarInfo("storages")
+    member.type = tarfile.GNUTYPE_SPARSE
+    header = bytearray(member.tobuf(tarfile.GNU_FORMAT))
+    header[483:495] = b"%011o\0" % (8**10)  # a gigabyte of zeros, none of them in the file
+    header[148:156] = b"%06o\0 " % sum(header[:148] + b" " * 8 + header[156:])
+    refuse(bytes(header) + bytes(2048), "storages that is a link, a folder, or has holes")
+
+
+def test_a_tar_member_that_is_not_there(refuse):
+    member = tarfile.TarInfo("storages")
+    member.size = 8**10
+    refuse(member.tobuf(tarfile.PAX_FORMAT) + bytes(2048), "expected a PyTorch tar archive")
+    member.size, member.type = 8**10, tarfile.XHDTYPE
+    refuse(member.tobuf(tarfile.USTAR_FORMAT) + bytes(2048), "expected a PyTorch tar archive")
 
 
 def test_an_encrypted_entry(refuse):

@@ -1,7 +1,7 @@
 """Matrix products of any operands: columns packed into panels that stay in the cache, tiles of rows pass them by.
 
 Some terms and some columns of B at a time are brought into the order in which a tile reads them. Rows of A are read
-where they lie, or copied, a tile at a time, where they would share places in the cache or are scattered.
+where they lie; those that would share places in the cache are copied, a tile at a time.
 Source: Goto & van de Geijn, "Anatomy of high-performance matrix multiplication", ACM TOMS 34, 2008.
 """
 
@@ -20,7 +20,7 @@ from .tiles import TILE, contract
 
 ROWS, VECTORS, BYTES = TILE
 BLOCK = VECTORS * BYTES  # bytes of a tile's columns
-DEPTH = 768
+DEPTH = 768  # terms at a time
 AHEAD = 8  # terms whose columns are fetched early
 ROOM = 1 << 19  # bytes of packed columns: half of the L2 cache
 PAGE, LINE = 4096, 64  # rows about a page apart share a place in the L1 cache

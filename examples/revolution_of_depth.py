@@ -18,6 +18,8 @@ from autograd.errors import AutogradError
 from vision import models, see
 from vision.see.figures import ACCENT, INK
 
+PLATE = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 1}  # so that words are read across bars
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -65,10 +67,10 @@ def main() -> None:
         table = measured(entry)
         depths.append(table.depth)
         print(report(entry, table))
-        bars.bar(place, entry.error, color=ACCENT, alpha=0.75, width=0.6)
+        bars.bar(place, entry.error, color=ACCENT, alpha=0.4, width=0.6)
         bars.text(place, entry.error + 0.3, f"{entry.error:g} %", ha="center", fontsize=9)
         line.annotate(f"{table.depth} layers", (place, table.depth), (0, 7), textcoords="offset points", ha="center",
-                      fontsize=9, weight="bold")  # fmt: skip
+                      fontsize=9, weight="bold", bbox=PLATE)  # fmt: skip
     line.plot(range(len(depths)), depths, color=INK, marker="o", markersize=4)
     bars.set_xticks(range(len(depths)), [f"{entry.name}\n{entry.year}" for entry in COMPETITION])
     bars.set(ylabel="top-5 error on ImageNet (bars)", ylim=(0, 20), title="the competition's networks")

@@ -35,8 +35,8 @@ def picture(values: np.ndarray, centred: bool = False) -> np.ndarray:
     """Values `C H W` as a picture from 0 to 1: `H W 3` of three channels, else `H W`, the mean of the channels.
 
     The range of the values becomes 0 to 1; `centred`: 0 becomes ½, and the scale is the same on both sides. The
-    outermost ½ % are clipped, so that single bright pixels leave the others visible, but no value below a quarter of
-    the largest, so that noise stays small.
+    outermost ½ % are clipped, so that single bright pixels leave the others visible, but no value below a tenth of the
+    largest, so that noise stays small.
 
     Raises `ShapeError` when the values have not three axes.
 
@@ -49,7 +49,7 @@ def picture(values: np.ndarray, centred: bool = False) -> np.ndarray:
     sized = np.abs(values) if centred else values
     least, peak = (sized.min(), sized.max()) if sized.size else (0, 0)
     low, high = np.percentile(sized, (CLIPPED, 100 - CLIPPED), method="nearest") if sized.size else (0, 0)
-    high = max(high, least + (peak - least) / 4)
+    high = max(high, least + (peak - least) / 10)
     low = -high if centred else low
     scaled = (
         np.clip((values - low) / (high - low), 0, 1) if high > low else np.full(values.shape, 0.5 if centred else 0)

@@ -67,7 +67,7 @@ class Work:
         for c in shown:
             lines.append(f"map {self.channels[c]}:")
             for patch, weights in zip(self.patch[c], self.weights[c], strict=True):
-                lines.append("    " + "  ".join(f"{p:7.2f}·{w:+6.3f}" for p, w in zip(patch, weights, strict=True)))
+                lines.append("    " + "  ".join(f"{p:z7.2f}·{w:+z6.3f}" for p, w in zip(patch, weights, strict=True)))
             lines.append(f"    together {self.products[c].sum():+.4f}")
         if others:
             lines.append(f"{len(others)} other maps together {self.products[others].sum():+.4f}")
@@ -85,7 +85,7 @@ class Work:
                 ax.imshow(values[c], cmap="RdBu_r", vmin=-bound, vmax=bound)
                 for i, j in np.ndindex(height, width):
                     color = "white" if abs(values[c, i, j]) > 0.7 * bound else INK
-                    ax.text(j, i, f"{values[c, i, j]:.2f}", ha="center", va="center", fontsize=7, color=color)
+                    ax.text(j, i, f"{values[c, i, j]:z.2f}", ha="center", va="center", fontsize=7, color=color)
                 ax.set(xticks=range(width), yticks=range(height))
                 ax.set_xticklabels(self.columns, fontsize=6)
                 ax.set_yticklabels(self.rows, fontsize=6)
@@ -115,7 +115,8 @@ class Work:
     def _title(self) -> str:
         k, p, q = self.unit
         over = f"rows {self.rows[0]} to {self.rows[-1]}, columns {self.columns[0]} to {self.columns[-1]}"
-        return f"{self.layer or 'convolution'}: filter {k} at ({p}, {q}), over {over} of {len(self.channels)} maps"
+        maps = "1 map" if len(self.channels) == 1 else f"{len(self.channels)} maps"
+        return f"{self.layer or 'convolution'}: filter {k} at ({p}, {q}), over {over} of {maps}"
 
     def _shown(self, most: int) -> tuple[list[int], list[int]]:
         """The maps whose products are largest, in their order, and the others."""
@@ -140,7 +141,7 @@ def show_the_work(model: nn.Module, image: Any, layer: str | None = None, unit: 
     >>> conv = nn.Conv2d(1, 1, 2)
     >>> _ = nn.init.ones_(conv.weight), nn.init.zeros_(conv.bias)
     >>> print(show_the_work(conv, np.array([[[1.0, 2.0], [3.0, 4.0]]])).text())
-    convolution: filter 0 at (0, 0), over rows 0 to 1, columns 0 to 1 of 1 maps
+    convolution: filter 0 at (0, 0), over rows 0 to 1, columns 0 to 1 of 1 map
     map 0:
            1.00·+1.000     2.00·+1.000
            3.00·+1.000     4.00·+1.000
@@ -222,6 +223,6 @@ def _table(values: np.ndarray, bound: float, outside: np.ndarray | None = None) 
         for j, value in enumerate(row):
             colour = f"rgba({'214,96,77' if value > 0 else '67,147,195'},{abs(value) / bound:.2f})"
             dashed = ' class="outside"' if outside is not None and outside[i, j] else ""
-            cells.append(f'<td{dashed} style="background:{colour}">{value:.2f}</td>')
+            cells.append(f'<td{dashed} style="background:{colour}">{value:z.2f}</td>')
         rows.append(f"<tr>{''.join(cells)}</tr>")
     return f"<table>{''.join(rows)}</table>"

@@ -46,6 +46,7 @@ class Composite(Op):
         self.params = {n: p.default for n, p in self.signature.parameters.items() if n not in self.inputs}
         self.defaults = [p.default for p in self.signature.parameters.values()]
         self.count = len(self.inputs)
+        self.places = {name: place for place, name in enumerate(names)}
         self.varying = frozenset(varying)
         self.saved_names = (*self.inputs, "residuals")
         broadcast = sum("..." in (o.dims or ()) for o in self.contract.inputs) > 1
@@ -57,7 +58,11 @@ class Composite(Op):
     def arguments(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
         """Return the values of all inputs and parameters, in their order."""
         values = [*args, *self.defaults[len(args) :]]
-        if kwargs or len(values) != len(self.defaults) or any([v is EMPTY for v in values]):
+        known = all([self.places.get(name, -1) >= len(args) for name in kwargs])
+        if known:
+            for name, value in kwargs.items():
+                values[self.places[name]] = value
+        if not known or len(values) != len(self.defaults) or any([v is EMPTY for v in values]):
             bound = self.signature.bind(*args, **kwargs)
             bound.apply_defaults()
             values = list(bound.arguments.values())
@@ -114,12 +119,16 @@ class Composite(Op):
         """Run a kernel, and record it as one node if anything needs a gradient; NotImplemented if it declines."""
         inputs, params = values[: self.count], tuple(values[self.count :])
         arrays = [_raw(x) for x in inputs]
+        parents = tuple([x.node if isinstance(x, Tensor) else None for x in inputs])
+        constant = state.scope is None or all([p is None for p in parents])
+        if constant and hasattr(kernel, "infer"):
+            out = kernel.infer(*arrays, *params)
+            return out if out is NotImplemented else constants(out)
         made = kernel.forward(*arrays, *params)
         if made is NotImplemented:
             return made
         out, residuals = made
-        parents = tuple([x.node if isinstance(x, Tensor) else None for x in inputs])
-        if state.scope is None or all([p is None for p in parents]):
+        if constant:
             return constants(out)
         saved = (*arrays, (kernel, residuals))
         if isinstance(out, tuple):
@@ -167,7 +176,8 @@ def composite(
     has ``forward(*inputs, *params)``, which returns the result and residuals, and ``backward(g, wanted, inputs,
     residuals, *params)``, which returns a gradient for each wanted input and None for the others, on arrays. With
     several outputs the result is a tuple and so is ``g``. Where ``forward`` returns NotImplemented, for values of
-    parameters that it does not serve, the definition runs.
+    parameters that it does not serve, the definition runs. With ``infer``, which returns the result alone, it need not
+    hold residuals where nothing is recorded.
 
     Called directly by a module of the same name (``rnn`` by ``RNN``), or of the one that ``layer`` says, it enters no
     scope: the module is its place.

@@ -120,6 +120,7 @@ class RNNBase(Module):
     def _layers(self, x: Tensor, states: list[Any], axis: int, lengths: tuple[int, ...] | None) -> list[Tensor]:
         last: list[list[Tensor]] = []
         several = self.num_layers * len(self.directions) > 1
+        zeros = self._zeros(x, axis) if any([s is None for s in states]) else None
         for layer in range(self.num_layers):
             outputs = []
             if layer and self.dropout and self.training:
@@ -127,7 +128,7 @@ class RNNBase(Module):
             for direction in self.directions:
                 name = f"l{layer}{direction}"
                 with autograd.scope(name, kind=type(self).__name__) if several else contextlib.nullcontext():
-                    begin = [self._zeros(x, axis) if s is None else s[len(last)] for s in states]
+                    begin = [zeros if s is None else s[len(last)] for s in states]
                     output, *end = self._over_time(
                         x, begin, weights_of(self, f"_{name}"), axis=axis, reverse=bool(direction), lengths=lengths,
                         truncate=self.truncate,

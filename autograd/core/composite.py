@@ -120,21 +120,21 @@ class Composite(Op):
         inputs, params = values[: self.count], tuple(values[self.count :])
         arrays = [_raw(x) for x in inputs]
         parents = tuple([x.node if isinstance(x, Tensor) else None for x in inputs])
-        constant = state.scope is None or all([p is None for p in parents])
-        if constant and hasattr(kernel, "infer"):
+        scope = None if all([p is None for p in parents]) else state.scope
+        if scope is None and hasattr(kernel, "infer"):
             out = kernel.infer(*arrays, *params)
             return out if out is NotImplemented else constants(out)
         made = kernel.forward(*arrays, *params)
         if made is NotImplemented:
             return made
         out, residuals = made
-        if constant:
+        if scope is None:
             return constants(out)
         saved = (*arrays, (kernel, residuals))
         if isinstance(out, tuple):
             return record_several(self, out, parents, saved, params)
         out = as_array(out)
-        return make(out, recorded(self, parents, saved, params, out, state.scope))
+        return make(out, recorded(self, parents, saved, params, out, scope))
 
     def lift(self, node: Any, wrap: Callable[[Any, Any], Any]) -> tuple[Any, ...]:
         """Return the saved inputs as tensors of the graph."""

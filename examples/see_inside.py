@@ -65,7 +65,7 @@ def digits(weights: Path | None, limit: int) -> Subject:
         train = LabelledImages(*MNIST(True)[:limit], MNIST.classes)
         loader = nn.data.DataLoader(train, 100, shuffle=True, seed=1, transform=prepare)
         optimizer = nn.optim.Adam(network.parameters(), lr=2e-3)
-        nn.Trainer(network, nn.CrossEntropyLoss(), optimizer).fit(loader, epochs=2)
+        nn.Trainer(network, nn.CrossEntropyLoss(), optimizer, out=None).fit(loader, epochs=2)
     black, white = ((value - MNIST.mean[0]) / MNIST.std[0] for value in (0, 1))
     return Subject(
         network,

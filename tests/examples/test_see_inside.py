@@ -79,4 +79,4 @@ def test_the_revolution_of_depth(tmp_path):
         ("ResNet", 152, "3.57"),
     ]:
         assert f" {depth} layers" in lines[name] and f"{error} %" in lines[name]
-    assert "60.2 M parameters, 11.3" in lines["ResNet"]
+    assert "60.2 M parameters, 11.28 G" in lines["ResNet"]

@@ -8,7 +8,7 @@ import numpy as np
 
 from . import backend
 from .config import switches
-from .core.tensor import Tensor, element_type
+from .core.tensor import Tensor, element_type, from_data
 from .ops.device import to_device
 
 Shape = int | tuple[int, ...]
@@ -30,8 +30,8 @@ def tensor(data: Any, dtype: Any = None, device: str | None = None, requires_gra
     >>> tensor([[1, 2], [3, 4]], dtype="float32").shape
     (2, 2)
     """
-    made = Tensor(data)
-    moved = made.data if device is None else to_device(made.data, device)
+    made = from_data(data, None if dtype is None else element_type("tensor", dtype))
+    moved = made if device is None else to_device(made, device)
     wanted = moved.dtype if dtype is None else element_type("tensor", dtype)
     copied = moved.copy() if wanted == moved.dtype else moved.astype(wanted)
     return Tensor(copied, requires_grad)

@@ -31,8 +31,10 @@ from nn.activation import (
     Tanh,
     Tanhshrink,
 )
+from nn.attention import AdditiveAttention, DotProductAttention
 from nn.container import ModuleDict, ModuleList, Sequential
 from nn.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d
+from nn.decoding import Hypothesis, beam_search, sample
 from nn.draw import draw
 from nn.dropout import Dropout, Dropout2d
 from nn.embedding import Embedding
@@ -65,6 +67,7 @@ from nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 from nn.serialize import load, save
 from nn.summary import summary
 from nn.train import Trainer
+from nn.vocabulary import Vocabulary
 
 __all__ = [
     "CELU",
@@ -78,6 +81,7 @@ __all__ = [
     "AdaptiveAvgPool2d",
     "AdaptiveMaxPool1d",
     "AdaptiveMaxPool2d",
+    "AdditiveAttention",
     "AvgPool1d",
     "AvgPool2d",
     "BCELoss",
@@ -90,6 +94,7 @@ __all__ = [
     "ConvTranspose1d",
     "ConvTranspose2d",
     "CrossEntropyLoss",
+    "DotProductAttention",
     "Dropout",
     "Dropout2d",
     "Embedding",
@@ -100,6 +105,7 @@ __all__ = [
     "Hardswish",
     "Hardtanh",
     "HuberLoss",
+    "Hypothesis",
     "Identity",
     "KLDivLoss",
     "L1Loss",
@@ -135,6 +141,8 @@ __all__ = [
     "Tanhshrink",
     "Trainer",
     "Unflatten",
+    "Vocabulary",
+    "beam_search",
     "data",
     "draw",
     "gradient_norms",
@@ -143,6 +151,7 @@ __all__ = [
     "match",
     "metrics",
     "optim",
+    "sample",
     "save",
     "schedule",
     "summary",

@@ -23,8 +23,8 @@ def as_array(value: Any) -> Any:
     return np.asarray(value)
 
 
-def _from_data(data: Any) -> Any:
-    """Arrays keep their type; Python floats get the default one."""
+def from_data(data: Any, floats: Any = None) -> Any:
+    """Return data as an array: arrays keep their type; Python floats get the type ``floats``, or the default one."""
     if isinstance(data, Tensor):
         return data.data
     is_array = backend.is_array(type(data))
@@ -39,7 +39,7 @@ def _from_data(data: Any) -> Any:
             f"tensor: data has type {array.dtype} but numbers are needed "
             f"→ convert {type(data).__name__} to numbers first"
         )
-    return array.astype(switches.default_dtype) if array.dtype.kind == "f" and not is_array else array
+    return array.astype(floats or switches.default_dtype) if array.dtype.kind == "f" and not is_array else array
 
 
 def element_type(what: str, dtype: Any) -> np.dtype:
@@ -86,7 +86,7 @@ class Tensor:
     node: Node | None
 
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
-        self.data, self.node = _from_data(data), None
+        self.data, self.node = from_data(data), None
         if requires_grad:
             self.requires_grad_()
 

@@ -291,3 +291,8 @@ def test_deepcopy_keeps_sharing() -> None:
     x = leaf(1.0)
     a, b = copy.deepcopy([x, x])
     assert a is b and a is not x
+
+
+@given(st.floats(-6e4, 6e4), st.sampled_from(["float16", "float32", "float64", "int64"]))
+def test_a_python_float_becomes_the_wanted_type_at_once(value: float, dtype: str) -> None:
+    np.testing.assert_array_equal(tensor([value], dtype=dtype).numpy(), np.array([value]).astype(dtype))

@@ -171,3 +171,18 @@ def test_blur_is_a_weighted_mean():
     spread = _smoothed(autograd.tensor(spot), 1.0).numpy()[0, 0]
     assert spread.sum() == pytest.approx(1) and spread[7, 8] / spread[7, 7] == pytest.approx(np.exp(-0.5))
     np.testing.assert_allclose(spread, spread.T)
+
+
+def test_a_rectifier_inside_another_layer_is_found_too():
+    one = nn.Sequential(nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4, activation="relu"), nn.Conv2d(4, 3, 3))
+    norm = nn.BatchNorm2d(4)
+    for buffer in (one[1].running_mean, one[1].running_var, one[1].weight):
+        nn.init.uniform_(buffer, 0.5, 1.5)
+    norm.load_state_dict(one[1].state_dict())
+    two = nn.Sequential(one[0], norm, nn.ReLU(), one[2])
+    image = np.random.default_rng(0).normal(size=(2, 40, 40)).astype(np.float32)
+    for method in (see.guided, see.deconvnet, see.receptive_field):
+        found, expected = (method(network, image, (1, 20, 20)) for network in (one, two))
+        for name in ("values", "reach"):
+            if hasattr(found, name):
+                np.testing.assert_allclose(getattr(found, name), getattr(expected, name), atol=1e-6)

@@ -1,6 +1,7 @@
 # make demo    train the lecture's CNN on MNIST and write out/
 # make test    everything that CI runs
 # make data    fetch MNIST into the cache (the tests that need it skip without it)
+# make pretrained   fetch SqueezeNet's ImageNet weights and six photographs, and say what it sees in them
 # make mutants corrupt every gradient rule, see that the tests notice, and write docs/mutants.md
 # make bench   the benchmarks, against PyTorch; writes benchmarks/results.md
 # make clean   remove what these commands made
@@ -15,7 +16,7 @@ BIN     := $(VENV)/bin
 THREADS := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 NUMBA_NUM_THREADS=1
 
 .DELETE_ON_ERROR:
-.PHONY: demo test mutants data bench clean
+.PHONY: demo test mutants data pretrained bench clean
 
 demo: $(VENV)/.has-fast $(VENV)/.has-vision $(VENV)/.has-draw
 	$(BIN)/python examples/mnist.py cnn --out out
@@ -32,6 +33,9 @@ mutants: $(VENV)/.has-test
 
 data: $(VENV)/.has-vision
 	$(BIN)/python -m vision.datasets mnist
+
+pretrained: $(VENV)/.has-vision
+	$(BIN)/python -m vision.pretrained
 
 bench: $(VENV)/.has-bench
 	$(BIN)/python -m benchmarks.vs_torch

@@ -17,51 +17,59 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
+import dictionary
+from corpora import german, pairs, phrases
+from corpora.languages import Languages
+from corpora.pairs import Pair, Parts
 
 import autograd
 import nn
 from autograd import Tensor
-from autograd.errors import AutogradError, DataError, DomainError
-from corpora import dictionary, german, pairs, phrases
-from corpora.pairs import Pair, Parts
-from corpora.pieces import Pieces
+from autograd.errors import AutogradError, DataError
 from vision import see
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How large a network is, and how it is trained."""
+    """Which pairs, how large the network is, and how it is trained."""
 
-    merges: int  # pairs of characters and pieces that are joined: the size of the vocabulary
+    load: Callable[[], Parts] | None
+    merges: int  # of neighbouring pieces: the vocabulary's size, nearly
     width: int  # of the recurrent layers
     epochs: int
     lr: float
     dropout: float
     batch: int  # pairs
-    repeats: int = 1  # how often an epoch has the sentences, beside the phrases once
+    repeats: int = 1  # how often an epoch has the sentences; it has the phrases once
+    kinds: dict[str, Callable[[Pair], bool]] = field(default_factory=dict)  # of test pairs, measured apart
 
 
+COMPOSED = {"composed (with a colon)": lambda pair: ":" in pair[0], "single": lambda pair: ":" not in pair[0]}
+SHORT = {"up to 10 words": lambda pair: german.size(pair) <= 10}
 PLANS = {
-    "german": Plan(merges=3000, width=192, epochs=7, lr=3e-3, dropout=0.15, batch=64, repeats=2),
-    "french": Plan(merges=800, width=192, epochs=40, lr=3e-3, dropout=0.3, batch=32),
-    "korean": Plan(merges=800, width=192, epochs=40, lr=3e-3, dropout=0.3, batch=32),
+    "german": Plan(german.load, 3000, width=192, epochs=7, lr=3e-3, dropout=0.15, batch=64, repeats=2, kinds=SHORT),
+    "french": Plan(
+        lambda: phrases.load("fr"), 800, width=192, epochs=40, lr=3e-3, dropout=0.3, batch=32, kinds=COMPOSED
+    ),
+    "korean": Plan(
+        lambda: phrases.load("ko"), 800, width=192, epochs=40, lr=3e-3, dropout=0.3, batch=32, kinds=COMPOSED
+    ),
 }
-LOAD = {"german": german.load, "french": lambda: phrases.load("fr"), "korean": lambda: phrases.load("ko")}
-OWN = Plan(merges=2000, width=192, epochs=30, lr=3e-3, dropout=0.3, batch=32)
-SMOOTHING = 0.1
+OWN = Plan(None, 2000, width=192, epochs=30, lr=3e-3, dropout=0.3, batch=32)
 
 
 class Translator(nn.Module):
-    """h = biGRU(x); s_t = GRU(y_{t−1}); c_t = attention(s_t, h); o_t = GRU([s_t, c_t]); P(y_t) = softmax(E tanh(W [o_t, c_t])).
+    """A recurrent network reads, another writes, and attention tells it which of what was read matters now.
 
-    The attention's keys are mixed of the states h and the embeddings x, so that a piece can be looked up as in a dictionary. What is asked of them comes from the lower of two decoder layers (Wu et al. 2016, sec. 3.2), so each
-    layer passes over all time steps at once. E are the embeddings of the target pieces (Press & Wolf 2017).
+    h = [GRU→(x), GRU←(x)], k = W_k [h, x], s_t = GRU(y_{t−1}), c_t = attention(s_t, k), o_t = GRU([s_t, c_t]),
+    P(y_t) = softmax(E tanh(W [o_t, c_t])), where E are the embeddings of the target pieces (Press & Wolf 2017).
+    Since the keys k have the embeddings x, too, a piece can be looked up as in a dictionary. The lower of the two
+    decoder layers asks (Wu et al. 2016, sec. 3.2), so each layer passes over all time steps at once.
 
     Shapes: source T N and before L N of numbers → scores L N V.
     """
@@ -85,7 +93,7 @@ class Translator(nn.Module):
         return self.write(before, self.read(source))[0]
 
     def read(self, source: Tensor) -> dict[str, Tensor]:
-        """What the decoder needs to know of a batch T N; 0 is padding."""
+        """What the decoder needs of a batch T N; 0 is padding."""
         mask = source != 0
         x = self.dropout(self.source(source))
         h, last = self.encoder(x, lengths=mask.sum(axis=0).tolist())
@@ -94,7 +102,7 @@ class Translator(nn.Module):
         return {"keys": keys, "mask": mask[..., None], "asking": begin, "writing": begin}
 
     def write(self, before: Tensor, state: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor], Tensor]:
-        """The scores L N V of what follows each of the pieces L N, the state then, and the attention's weights L N T."""
+        """The scores L N V of what follows each of the pieces L N, the state then, and the attention L N T."""
         s, asking = self.asking(self.dropout(self.target(before)), state["asking"])
         context, weights = self.attention(s, state["keys"], state["mask"][..., 0])
         o, writing = self.writing(autograd.concatenate([s, context], axis=2), state["writing"])
@@ -108,81 +116,50 @@ class Translator(nn.Module):
         return scores[0], state
 
 
-class Side:
-    """One of the two languages: its pieces and their numbers."""
-
-    def __init__(self, texts: list[str], merges: int, lower: bool) -> None:
-        self.lower = lower
-        self.pieces = Pieces.learn(map(self._cased, texts), merges)
-        characters = sorted({c for text in texts for c in self._cased(text)} | {" "})
-        self.vocabulary = nn.Vocabulary(dict.fromkeys([*characters, *map("".join, self.pieces.ranks)]))
-
-    def _cased(self, text: str) -> str:
-        return text.lower() if self.lower else text
-
-    def encode(self, text: str) -> list[int]:
-        return self.vocabulary.encode(self.pieces.split(self._cased(text)))
-
-    def decode(self, numbers: list[int]) -> str:
-        return self.pieces.join(self.vocabulary.decode(numbers))
-
-
-class Languages:
-    """Source and target: texts as arrays of numbers, and back."""
-
-    def __init__(self, learned: list[Pair], merges: int) -> None:
-        sources, targets = map(list, zip(*learned, strict=True))
-        self.source, self.target = Side(sources, merges, lower=True), Side(targets, merges, lower=False)
-
-    def read(self, texts: Sequence[str]) -> np.ndarray:
-        """Texts as a batch T N; an empty one is its end alone."""
-        return padded([[*self.source.encode(text), self.source.vocabulary.eos] for text in texts])
-
-    def batch(self, chosen: Sequence[Pair]) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
-        """(source T N, the target's pieces before each L N), and the target N L."""
-        vocabulary = self.target.vocabulary
-        targets = [[vocabulary.bos, *self.target.encode(target), vocabulary.eos] for _, target in chosen]
-        return (self.read([s for s, _ in chosen]), padded([t[:-1] for t in targets])), padded([t[1:] for t in targets]).T
-
-    def batches(self, chosen: Sequence[Pair], size: int) -> list[Any]:
-        """Batches of pairs that are about equally long, so that there is little padding."""
-        ordered = sorted(chosen, key=lambda pair: (len(self.target.encode(pair[1])), len(self.source.encode(pair[0]))))
-        return [self.batch(ordered[i : i + size]) for i in range(0, len(ordered), size)]
-
-
-def padded(rows: list[list[int]]) -> np.ndarray:
-    """Rows of numbers as T N, with zeros behind the shorter ones."""
-    out = np.zeros((max(map(len, rows)), len(rows)), np.int64)
-    for n, row in enumerate(rows):
-        out[: len(row), n] = row
-    return out
-
-
-def loader(batches: list[Any], **how: Any) -> nn.data.DataLoader:
-    return nn.data.DataLoader(batches, 1, collate_fn=lambda chosen: chosen[0], **how)
-
-
 class Loss(nn.Module):
     """Cross-entropy of the scores L N V and the target N L, without the padding."""
 
     def __init__(self) -> None:
-        self.entropy = nn.CrossEntropyLoss(ignore_index=0, label_smoothing=SMOOTHING)
+        self.entropy = nn.CrossEntropyLoss(ignore_index=0, label_smoothing=0.1)
 
     def forward(self, scores: Tensor, target: Tensor) -> Tensor:
-        return self.entropy(scores.reshape(-1, scores.shape[-1]), target.T.reshape(-1))
+        out: Tensor = self.entropy(scores.reshape(-1, scores.shape[-1]), target.T.reshape(-1))
+        return out
 
 
-def translate(model: Translator, languages: Languages, texts: Sequence[str], width: int, longest: int) -> list[str]:
-    """The best translations that beam search finds; `longest`: in pieces."""
+def train(model: Translator, languages: Languages, parts: Parts, plan: Plan, args: argparse.Namespace) -> nn.Trainer:
+    """Train, with the batches in another order in every epoch."""
+
+    def loader(chosen: list[Pair], **how: object) -> nn.data.DataLoader:
+        batches = languages.batches(chosen, plan.batch)
+        return nn.data.DataLoader(batches, 1, collate_fn=lambda one: one[0], seed=args.seed, **how)
+
+    lessons = loader(parts.train * plan.repeats + parts.extra, shuffle=True)
+    optimizer = nn.optim.AdamW(model.parameters(), lr=plan.lr, weight_decay=1e-4)
+    schedule = nn.schedule.OneCycleLR(optimizer, max_lr=plan.lr, total_steps=plan.epochs * len(lessons), pct_start=0.2)
+    trainer = nn.Trainer(
+        model, Loss(), optimizer, schedule, out=args.out, clip_norm=1.0, unit="pairs", metrics={}, checkpoint_every=500
+    )
+    if args.resume:
+        trainer.resume()
+    trainer.fit(lessons, loader(parts.valid), epochs=plan.epochs)
+    if trainer.stopped == "interrupt":
+        raise SystemExit("the same command with --resume continues")
+    return trainer
+
+
+def translate(model: Translator, languages: Languages, texts: Sequence[str], width: int = 4) -> list[str]:
+    """The best translation of each text that a beam search of `width` finds."""
     model.eval()
     vocabulary, out = languages.target.vocabulary, [""] * len(texts)
     order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
     for start in range(0, len(order), 50):
         chosen = order[start : start + 50]
+        source = languages.read(texts[i] for i in chosen)
         with autograd.no_grad():
-            source = autograd.tensor(languages.read([texts[i] for i in chosen]), device=model.bias.device)
+            state = model.read(autograd.tensor(source, device=model.bias.device))
             found = nn.beam_search(
-                model.step, model.read(source), vocabulary.bos, vocabulary.eos, width=width, max_length=longest
+                model.step, state, vocabulary.bos, vocabulary.eos, width=width, max_length=2 * len(source) + 10
             )
         for i, best in zip(chosen, found, strict=True):
             out[i] = languages.target.decode(best[0].tokens)
@@ -190,14 +167,73 @@ def translate(model: Translator, languages: Languages, texts: Sequence[str], wid
 
 
 def measure(written: Sequence[str], wanted: Sequence[str]) -> dict[str, float]:
-    """How good translations are: exact in %, and BLEU (Papineni et al. 2002) and chrF (Popović 2015) if sacrebleu is there."""
-    exact = 100 * sum(w == t for w, t in zip(written, wanted, strict=True)) / len(wanted)
+    """Exact matches in %; with sacrebleu also BLEU (Papineni et al. 2002) and chrF (Popović 2015), 0 … 100."""
+    found = {"exact": 100 * sum(w == t for w, t in zip(written, wanted, strict=True)) / len(wanted)}
     try:
         import sacrebleu
     except ImportError:
-        return {"exact": exact}
-    bleu, chrf = (score(list(written), [list(wanted)]).score for score in (sacrebleu.corpus_bleu, sacrebleu.corpus_chrf))
-    return {"exact": exact, "bleu": bleu, "chrf": chrf}
+        return found
+    for name, score in (("BLEU", sacrebleu.corpus_bleu), ("chrF", sacrebleu.corpus_chrf)):
+        found[name] = score(list(written), [list(wanted)]).score
+    return found
+
+
+def report(rows: dict[str, list[str]], tested: list[Pair], parts: dict[str, Callable[[Pair], bool]]) -> dict:
+    """Measure and print each way to translate, on all test pairs and on those of each part."""
+    result: dict = {}
+    for part, belongs in {"all": lambda pair: True, **parts}.items():
+        chosen = [i for i, pair in enumerate(tested) if belongs(pair)]
+        if not chosen:
+            continue
+        print(f"\n{part}: {len(chosen):,} test pairs")
+        for name, written in rows.items():
+            found = measure([written[i] for i in chosen], [tested[i][1] for i in chosen])
+            result.setdefault(part, {"pairs": len(chosen)})[name] = found
+            print(f"{name:>24}  " + "  ".join(f"{kind} {value:5.1f}" for kind, value in found.items()))
+        ratios = {name: found["chrF"] for name, found in result[part].items() if name != "pairs" and "chrF" in found}
+        if ratios and (best := max(ratios, key=ratios.__getitem__)) != "network":
+            print(f"    the network does not win: {best} has the better chrF")
+    return result
+
+
+def shown(piece: str) -> str:
+    """A piece as every font has it: the syllables of Hangul by their names."""
+    spelled = "".join(unicodedata.name(c).split()[-1].lower() if "가" <= c <= "힣" else c for c in piece)
+    return spelled.replace(" ", "·")
+
+
+def attention(model: Translator, languages: Languages, chosen: list[Pair]) -> see.Figure:
+    """Where the network looked, a column for each piece read, a row for each piece written."""
+    figure, axes = see.grid(2, 3, width=15, height=10)
+    for axis, (source, target) in zip(axes.flat, chosen):
+        (read, before), after = languages.batch([(source, target)])
+        with autograd.no_grad():
+            state = model.read(autograd.tensor(read, device=model.bias.device))
+            weights = model.write(autograd.tensor(before, device=model.bias.device), state)[2]
+        axis.imshow(weights.cpu().numpy()[:, 0], cmap="Greys", vmin=0, vmax=1, aspect="auto")
+        for side, numbers, ticks, labels in (
+            (languages.source, read[:, 0], axis.set_xticks, axis.set_xticklabels),
+            (languages.target, after[0], axis.set_yticks, axis.set_yticklabels),
+        ):
+            ticks(range(len(numbers)))
+            labels([shown(side.vocabulary.tokens[n]) for n in numbers], rotation=60 if side is languages.source else 0)
+    return figure
+
+
+def draw(model: Translator, languages: Languages, trainer: nn.Trainer, chosen: list[Pair], out: Path) -> None:
+    """The learning curve, where the network looked, and the network itself at work on one pair."""
+    see.learning_curve(trainer.history).savefig(out / "learning_curve.png", dpi=110)
+    attention(model, languages, chosen).savefig(out / "attention.png", dpi=110)
+    print(f"pictures: learning_curve.png, attention.png in {out}/")
+    source, target = min(chosen, key=lambda pair: len(languages.source.encode(pair[0])))
+    inputs = [autograd.tensor(x, device=model.bias.device) for x in languages.batch([(source, target)])[0]]
+    diagram = nn.draw(model, *inputs, title=f"{source} → {target}")
+    for file in ("model.html", "model.svg"):
+        try:
+            diagram.save(out / file)
+            print(f"diagram: {out / file}")
+        except DataError as error:  # no Graphviz: the page needs none
+            print(f"no {file}: {error}")
 
 
 def main() -> None:
@@ -205,38 +241,51 @@ def main() -> None:
     parser.add_argument("pairs", help=f"{', '.join(PLANS)}, or a file")
     parser.add_argument("--out", type=Path, default=Path("out"), help="folder for what is written (default: out)")
     parser.add_argument("--epochs", type=int, help="passes over the training pairs")
-    parser.add_argument("--quick", action="store_true", help="a small network and few pairs, for a look at the program")
+    parser.add_argument("--quick", action="store_true", help="a small network and few pairs: a look at the program")
     parser.add_argument("--resume", action="store_true", help="continue from the last checkpoint in --out")
     parser.add_argument("--seed", type=int, default=1, help="of weights, order and dropout (default: 1)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
     args = parser.parse_args()
-    plan, parts = PLANS.get(args.pairs, OWN), LOAD.get(args.pairs, lambda: pairs.read(Path(args.pairs)))()
+
+    see.grid()  # if matplotlib is missing, say so before the training
+    plan = PLANS.get(args.pairs, OWN)
+    parts = plan.load() if plan.load else pairs.read(Path(args.pairs))
     if args.quick:
-        plan = replace(plan, merges=300, width=48, epochs=2)
+        plan = replace(plan, merges=300, width=64, epochs=4, repeats=1)
         parts = replace(parts, train=parts.train[:1500], extra=[], valid=parts.valid[:100], test=parts.test[:100])
     plan = replace(plan, epochs=args.epochs or plan.epochs)
     print(parts)
 
     autograd.manual_seed(args.seed)
-    learned = parts.train * plan.repeats + parts.extra
-    languages = Languages(learned, plan.merges)
-    model = Translator(len(languages.source.vocabulary), len(languages.target.vocabulary), plan.width, plan.dropout)
-    trainer = train(model.to(args.device), languages, learned, parts.valid, plan, args)
+    languages = Languages(parts.train * plan.repeats + parts.extra, plan.merges)
+    sizes = len(languages.source.vocabulary), len(languages.target.vocabulary)
+    model = Translator(*sizes, plan.width, plan.dropout).to(args.device)
+    print(f"{sizes[0]:,} and {sizes[1]:,} pieces, {sum(p.size for p in model.parameters()):,} parameters")
+    trainer = train(model, languages, parts, plan, args)
 
+    texts = [source for source, _ in parts.test]
+    if unknown := sorted({c for text in texts for c in languages.source.unknown(text)}):
+        print(f"characters in the test that were never read: {' '.join(unknown)}")
+    began = time.perf_counter()
+    rows = {"network": translate(model, languages, texts), "copy": texts}
+    print(f"{len(texts):,} translations in {time.perf_counter() - began:.0f} s")
+    for name, known in {"dictionary": parts.train, "dictionary and phrases": parts.train + parts.extra}.items():
+        if name == "dictionary" or parts.extra:
+            words = dictionary.learn(known)
+            rows[name] = [dictionary.translate(text, words) for text in texts]
+    result = report(rows, parts.test, plan.kinds)
+    seconds, epochs = sum(trainer.history["seconds"]), len(trainer.history["seconds"])
+    result |= {"program": f"translate {args.pairs}", "seed": args.seed, "epochs": epochs, "seconds": seconds}
+    (args.out / "result.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    print(f"{epochs} epochs in {seconds:.0f} s, seed {args.seed}\n")
 
-def train(model: Translator, languages: Languages, learned: list[Pair], valid: list[Pair], plan: Plan, args) -> nn.Trainer:
-    lessons = loader(languages.batches(learned, plan.batch), shuffle=True, seed=args.seed)
-    optimizer = nn.optim.AdamW(model.parameters(), lr=plan.lr, weight_decay=1e-4)
-    schedule = nn.schedule.OneCycleLR(optimizer, max_lr=plan.lr, total_steps=plan.epochs * len(lessons), pct_start=0.2)
-    trainer = nn.Trainer(
-        model, Loss(), optimizer, schedule, out=args.out, clip_norm=1.0, metrics={}, unit="batches", checkpoint_every=500
-    )
-    if args.resume:
-        trainer.resume()
-    trainer.fit(lessons, loader(languages.batches(valid, plan.batch)), epochs=plan.epochs)
-    if trainer.stopped == "interrupt":
-        raise SystemExit("the same command with --resume continues")
-    return trainer
+    lines = ["\t".join(("source", "wanted", *rows))]
+    lines += ["\t".join((*pair, *written)) for pair, *written in zip(parts.test, *rows.values())]
+    (args.out / "translations.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    best = [(text, rows["network"][i]) for i, text in enumerate(texts) if rows["network"][i]]
+    for (text, wanted), written in list(zip(parts.test, rows["network"]))[:12]:
+        print(f"{text}\n    {written}\n    ({wanted})")
+    draw(model, languages, trainer, sorted(best, key=lambda pair: pairs.draw(pair[0]))[-6:], args.out)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""German and English: the sentences, phrases and words of the dictionary *ding*, which Frank Richter (TU Chemnitz) keeps.
+"""German and English: sentences, phrases and words of the dictionary *ding*, which Frank Richter keeps (TU Chemnitz).
 
-A line of the dictionary has German and English on either side of `::`, forms and examples between `|`, which correspond,
-alternatives between `;`, and notes in brackets:
+A line of the dictionary has German and English on either side of `::`, forms and examples between `|`, which
+correspond, alternatives between `;`, and notes in brackets:
 
 >>> line = "Boden {m}; Grund {m} | Böden {pl} | Er fiel zu Boden. :: ground | grounds | He fell to the ground."
 >>> for pair in parse([line], Counter()):

@@ -19,12 +19,12 @@ from autograd.errors import DataError
 
 Pair: TypeAlias = tuple[str, str]
 
-QUOTES = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "–": "-", "…": "..."})
+QUOTES = str.maketrans("\u2018\u2019\u201c\u201d\u201e«»–", '\'\'"""""-')
 
 
 @dataclass
 class Parts:
-    """Pairs to learn from, to choose by and to test with; `extra`: more to learn from; how many were left out, and why."""
+    """Pairs to learn from, `extra` ones beside them, to choose by and to test with; what was left out, and why."""
 
     train: list[Pair] = field(default_factory=list)
     valid: list[Pair] = field(default_factory=list)

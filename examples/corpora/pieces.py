@@ -13,6 +13,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from heapq import heapify, heappop, heappush
+from itertools import pairwise
 from typing import TypeAlias
 
 Pair: TypeAlias = tuple[str, str]
@@ -21,7 +22,7 @@ WORD = re.compile(r" ?\w+| ?[^\w ]+| +")
 
 
 class Pieces:
-    """The pairs of neighbouring pieces that are joined, the most frequent first; a piece keeps the space before it."""
+    """Pairs of neighbouring pieces that are joined, the most frequent first; a piece keeps the space before it."""
 
     def __init__(self, merges: Iterable[Pair]) -> None:
         self.ranks = {pair: rank for rank, pair in enumerate(merges)}
@@ -29,7 +30,7 @@ class Pieces:
 
     @classmethod
     def learn(cls, texts: Iterable[str], merges: int) -> Pieces:
-        """Join the most frequent pair of neighbours, again and again; of equally frequent ones the first by alphabet."""
+        """Join the most frequent neighbours, again and again; of equally frequent ones the first by alphabet."""
         counts = Counter(word for text in texts for word in WORD.findall(f" {text}"))
         words = [(list(word), n) for word, n in sorted(counts.items())]
         frequency: Counter[Pair] = Counter()
@@ -37,7 +38,7 @@ class Pieces:
 
         def count(number: int, sign: int) -> set[Pair]:
             pieces, n = words[number]
-            pairs = list(zip(pieces, pieces[1:]))
+            pairs = list(pairwise(pieces))
             for pair in pairs:
                 frequency[pair] += sign * n
                 where[pair].add(number)
@@ -70,7 +71,7 @@ class Pieces:
     def _word(self, word: str) -> list[str]:
         if word not in self._known:
             pieces = list(word)
-            while pairs := [pair for pair in zip(pieces, pieces[1:]) if pair in self.ranks]:
+            while pairs := [pair for pair in pairwise(pieces) if pair in self.ranks]:
                 pieces = _joined(pieces, min(pairs, key=self.ranks.__getitem__))
             self._known[word] = pieces
         return self._known[word]

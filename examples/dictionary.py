@@ -14,7 +14,6 @@ import re
 from collections.abc import Iterable
 
 import numpy as np
-
 from corpora.pairs import Pair
 
 WORD = re.compile(r"\w+(?:'\w+)?|[^\w\s]")

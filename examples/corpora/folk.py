@@ -11,7 +11,6 @@ from vision.datasets.fetch import RemoteFile, fetch
 from vision.datasets.pip import PipPackage
 
 BETWEEN = "\n\n"  # tunes
-KEPT = ("M:", "L:", "K:")
 
 _TABLE = """
     altdeu10 100753 e06c3ad76fa721c7f48610c14e6505710871ce377a952ec3b4c234e38ac8e5d0
@@ -77,20 +76,19 @@ def tunes() -> list[str]:
 
 
 def read(book: str) -> list[str]:
-    r"""The tunes of a file: each begins with a number (X), and of its fields only those in KEPT stay.
+    r"""The tunes of a file: each begins with a number (X), and of its fields only metre, length and key stay.
 
     >>> read("X:1\nT: Alle meine Entchen\nM: 2/4\nL: 1/8\nK: C\nCDEF | G2G2 |\n\nX:2\nM: none\nK: D\nD4")
     ['M: 2/4\nL: 1/8\nK: C\nCDEF | G2G2 |', 'M: none\nK: D\nD4']
     """
-    return ["\n".join(line.rstrip() for line in tune.splitlines()[1:] if _stays(line)) for tune in _begin(book)]
+    tunes = (tune.partition("\nK:") for tune in re.split(r"^X:", book, flags=re.MULTILINE)[1:])
+    return [
+        "\n".join([*_lines(head, "^[ML]:"), *_lines(key + bars, "^(K:|(?![A-Za-z]:))")]) for head, key, bars in tunes
+    ]
 
 
-def _begin(book: str) -> list[str]:
-    return re.split(r"^X:", book, flags=re.MULTILINE)[1:]
-
-
-def _stays(line: str) -> bool:
-    return bool(line.strip()) and (line.startswith(KEPT) or not re.match("[A-Za-z]:", line))
+def _lines(text: str, pattern: str) -> list[str]:
+    return [line.rstrip() for line in text.splitlines() if line.strip() and re.match(pattern, line)]
 
 
 def text() -> tuple[str, str]:

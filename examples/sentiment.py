@@ -50,7 +50,7 @@ SENTENCES = (
 class Reader(nn.Module):
     """h = GRU(x) in both directions, o_t = W_ho h_t, and the mean of o over time is the score.
 
-    Shapes: word numbers T N, lengths N → scores N, log-odds that the review is for its film.
+    Shapes: numbers of words x T N, lengths N → scores N, log-odds that the review is for its film.
     """
 
     def __init__(self, vocabulary: int) -> None:
@@ -60,20 +60,20 @@ class Reader(nn.Module):
         self.head = nn.Linear(2 * HIDDEN, 1, bias=False)
         self.dropout = nn.Dropout(DROPOUT)
 
-    def forward(self, numbers: Tensor, lengths: Tensor | None = None) -> Tensor:
-        opinions = self.opinions(numbers, lengths)
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        opinions = self.opinions(x, lengths)
         return opinions.mean(axis=0) if lengths is None else opinions.sum(axis=0) / lengths
 
-    def opinions(self, numbers: Tensor, lengths: Tensor | None = None) -> Tensor:
+    def opinions(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """What the network thinks at every word, log-odds T N; 0 behind the last."""
-        states, _ = self.rnn(self.dropout(self.embedding(self.heard(numbers))), lengths=lengths)
+        states, _ = self.rnn(self.dropout(self.embedding(self.heard(x))), lengths=lengths)
         return self.head(self.dropout(states))[..., 0]
 
-    def heard(self, numbers: Tensor) -> Tensor:
+    def heard(self, x: Tensor) -> Tensor:
         """In training, some words are as good as unknown (Iyyer et al. 2015, sec. 3.2)."""
         if not self.training:
-            return numbers
-        return autograd.where(autograd.uniform(numbers.shape, device=numbers.device) < UNHEARD, UNKNOWN, numbers)
+            return x
+        return autograd.where(autograd.uniform(x.shape, device=x.device) < UNHEARD, UNKNOWN, x)
 
 
 class BagOfWords(nn.Module):
@@ -84,8 +84,8 @@ class BagOfWords(nn.Module):
         self.bias = nn.Parameter(autograd.zeros((1,)))
         nn.init.zeros_(self.weight.weight)
 
-    def forward(self, numbers: Tensor, lengths: Tensor | None = None) -> Tensor:
-        return self.weight(numbers)[..., 0].sum(axis=0) + self.bias
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        return self.weight(x)[..., 0].sum(axis=0) + self.bias
 
 
 def padded(rows: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
@@ -194,7 +194,7 @@ def picture(model: Reader, texts: Texts, sentences: Sequence[str]) -> Any:
     """Each sentence: its words in the colour of the state's opinion, above them the score up to there."""
     figure, axes = see.grid(len(sentences), 1, 9.0, 2.4 * len(sentences))
     for ax, sentence in zip(axes.flat, sentences, strict=True):
-        tokens = words(sentence)[:LONGEST]
+        tokens = words(sentence)[:LONGEST] or [""]
         each, so_far = opinions(model, texts, sentence)
         places = np.arange(len(tokens))
         ax.bar(places, each, color=[FOR if value > 0 else AGAINST for value in each], alpha=0.6, width=0.9)
@@ -273,7 +273,7 @@ def show(
     (out / "mistakes.tsv").write_text("".join(["score\trating\ttext\n", *lines]), encoding="utf-8")
     see.learning_curve(trainer.history).savefig(out / "learning_curve.png", dpi=110)
     picture(model, texts, asked).savefig(out / "opinions.png", dpi=110)
-    diagram = nn.draw(model, autograd.tensor([texts.encode(SHORT)]).T, values=True, title=f"many to one: {SHORT}")
+    diagram = nn.draw(model, autograd.tensor([texts.encode(SHORT)]).T, values=True, title=SHORT)
     for file in ("reader.html", "reader.svg"):
         try:
             diagram.save(out / file)

@@ -35,32 +35,40 @@ from vision import see
 
 
 @dataclass(frozen=True)
+class Stage:
+    """A time of training: how often an epoch has the training pairs, and whether it has the extra ones beside them."""
+
+    epochs: int
+    lr: float
+    dropout: float
+    repeats: int = 1
+    extra: bool = False
+
+    def lessons(self, parts: Parts) -> list[Pair]:
+        return parts.train * self.repeats + parts.extra * self.extra
+
+
+@dataclass(frozen=True)
 class Plan:
-    """Which pairs, how large the network is, and how it is trained."""
+    """Which pairs, how large the network is, and how it is trained: one stage after the other."""
 
     load: Callable[[], Parts] | None
     merges: int  # of neighbouring pieces: the vocabulary's size, nearly
     width: int  # of the recurrent layers
-    epochs: int
-    lr: float
-    dropout: float
     batch: int  # pairs
-    repeats: int = 1  # how often an epoch has the sentences; it has the phrases once
+    stages: tuple[Stage, ...]
     kinds: dict[str, Callable[[Pair], bool]] = field(default_factory=dict)  # of test pairs, measured apart
 
 
 COMPOSED = {"composed (with a colon)": lambda pair: ":" in pair[0], "single": lambda pair: ":" not in pair[0]}
 SHORT = {"up to 10 words": lambda pair: german.size(pair) <= 10}
+SENTENCES = (Stage(3, 3e-3, dropout=0.15, repeats=2, extra=True), Stage(6, 1e-3, dropout=0.3))
 PLANS = {
-    "german": Plan(german.load, 3000, width=192, epochs=7, lr=3e-3, dropout=0.15, batch=64, repeats=2, kinds=SHORT),
-    "french": Plan(
-        lambda: phrases.load("fr"), 800, width=192, epochs=40, lr=3e-3, dropout=0.3, batch=32, kinds=COMPOSED
-    ),
-    "korean": Plan(
-        lambda: phrases.load("ko"), 800, width=192, epochs=40, lr=3e-3, dropout=0.3, batch=32, kinds=COMPOSED
-    ),
+    "german": Plan(german.load, 3000, width=192, batch=64, stages=SENTENCES, kinds=SHORT),
+    "french": Plan(lambda: phrases.load("fr"), 800, 192, batch=32, stages=(Stage(25, 3e-3, 0.3),), kinds=COMPOSED),
+    "korean": Plan(lambda: phrases.load("ko"), 800, 192, batch=32, stages=(Stage(25, 3e-3, 0.3),), kinds=COMPOSED),
 }
-OWN = Plan(None, 2000, width=192, epochs=30, lr=3e-3, dropout=0.3, batch=32)
+OWN = Plan(None, 2000, width=192, batch=32, stages=(Stage(25, 3e-3, dropout=0.3),))
 
 
 class Translator(nn.Module):
@@ -74,7 +82,7 @@ class Translator(nn.Module):
     Shapes: source T N and before L N of numbers → scores L N V.
     """
 
-    def __init__(self, sources: int, targets: int, width: int, dropout: float) -> None:
+    def __init__(self, sources: int, targets: int, width: int, dropout: float = 0.0) -> None:
         self.source = nn.Embedding(sources, width)
         self.target = nn.Embedding(targets, width)
         for table in (self.source, self.target):
@@ -127,25 +135,34 @@ class Loss(nn.Module):
         return out
 
 
-def train(model: Translator, languages: Languages, parts: Parts, plan: Plan, args: argparse.Namespace) -> nn.Trainer:
-    """Train, with the batches in another order in every epoch."""
+def train(
+    model: Translator, languages: Languages, parts: Parts, plan: Plan, args: argparse.Namespace
+) -> dict[str, list[float]]:
+    """Train, with the batches in another order in every epoch; return what was measured in all stages."""
 
-    def loader(chosen: list[Pair], **how: object) -> nn.data.DataLoader:
-        batches = languages.batches(chosen, plan.batch)
-        return nn.data.DataLoader(batches, 1, collate_fn=lambda one: one[0], seed=args.seed, **how)
+    def loader(chosen: list[Pair], size: int, shuffle: bool = False) -> nn.data.DataLoader:
+        batches = languages.batches(chosen, size)
+        return nn.data.DataLoader(batches, 1, shuffle, seed=args.seed, collate_fn=lambda one: one[0])
 
-    lessons = loader(parts.train * plan.repeats + parts.extra, shuffle=True)
-    optimizer = nn.optim.AdamW(model.parameters(), lr=plan.lr, weight_decay=1e-4)
-    schedule = nn.schedule.OneCycleLR(optimizer, max_lr=plan.lr, total_steps=plan.epochs * len(lessons), pct_start=0.2)
-    trainer = nn.Trainer(
-        model, Loss(), optimizer, schedule, out=args.out, clip_norm=1.0, unit="pairs", metrics={}, checkpoint_every=500
-    )
-    if args.resume:
-        trainer.resume()
-    trainer.fit(lessons, loader(parts.valid), epochs=plan.epochs)
-    if trainer.stopped == "interrupt":
-        raise SystemExit("the same command with --resume continues")
-    return trainer
+    history: dict[str, list[float]] = {}
+    for number, stage in enumerate(plan.stages, 1):
+        model.dropout.p = stage.dropout
+        lessons = loader(stage.lessons(parts), plan.batch, shuffle=True)
+        optimizer = nn.optim.AdamW(model.parameters(), lr=stage.lr, weight_decay=1e-4)
+        steps = stage.epochs * len(lessons)
+        schedule = nn.schedule.OneCycleLR(optimizer, max_lr=stage.lr, total_steps=steps, pct_start=0.2)
+        out = args.out / f"stage{number}"
+        trainer = nn.Trainer(
+            model, Loss(), optimizer, schedule, out=out, clip_norm=1.0, unit="pairs", metrics={}, checkpoint_every=500
+        )
+        if args.resume and (out / "last.safetensors").exists():
+            trainer.resume()
+        trainer.fit(lessons, loader(parts.valid, 64), epochs=stage.epochs)
+        if trainer.stopped == "interrupt":
+            raise SystemExit("the same command with --resume continues")
+        for name, values in trainer.history.items():
+            history[name] = history.get(name, []) + values
+    return {**history, "epoch": list(range(1, len(history["epoch"]) + 1))}
 
 
 def translate(model: Translator, languages: Languages, texts: Sequence[str], width: int = 4) -> list[str]:
@@ -220,9 +237,9 @@ def attention(model: Translator, languages: Languages, chosen: list[Pair]) -> se
     return figure
 
 
-def draw(model: Translator, languages: Languages, trainer: nn.Trainer, chosen: list[Pair], out: Path) -> None:
+def draw(model: Translator, languages: Languages, history: dict, chosen: list[Pair], out: Path) -> None:
     """The learning curve, where the network looked, and the network itself at work on one pair."""
-    see.learning_curve(trainer.history).savefig(out / "learning_curve.png", dpi=110)
+    see.learning_curve(history).savefig(out / "learning_curve.png", dpi=110)
     attention(model, languages, chosen).savefig(out / "attention.png", dpi=110)
     print(f"pictures: learning_curve.png, attention.png in {out}/")
     source, target = min(chosen, key=lambda pair: len(languages.source.encode(pair[0])))
@@ -240,7 +257,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pairs", help=f"{', '.join(PLANS)}, or a file")
     parser.add_argument("--out", type=Path, default=Path("out"), help="folder for what is written (default: out)")
-    parser.add_argument("--epochs", type=int, help="passes over the training pairs")
+    parser.add_argument("--epochs", type=int, help="passes over the training pairs in the last stage")
     parser.add_argument("--quick", action="store_true", help="a small network and few pairs: a look at the program")
     parser.add_argument("--resume", action="store_true", help="continue from the last checkpoint in --out")
     parser.add_argument("--seed", type=int, default=1, help="of weights, order and dropout (default: 1)")
@@ -251,17 +268,19 @@ def main() -> None:
     plan = PLANS.get(args.pairs, OWN)
     parts = plan.load() if plan.load else pairs.read(Path(args.pairs))
     if args.quick:
-        plan = replace(plan, merges=300, width=64, epochs=4, repeats=1)
-        parts = replace(parts, train=parts.train[:1500], extra=[], valid=parts.valid[:100], test=parts.test[:100])
-    plan = replace(plan, epochs=args.epochs or plan.epochs)
+        plan = replace(plan, merges=300, width=64, batch=16, stages=(Stage(8, 5e-3, dropout=0.1),))
+        few = {name: getattr(parts, name)[:size] for name, size in {"train": 1000, "valid": 100, "test": 100}.items()}
+        parts = replace(parts, extra=[], **few)
+    if args.epochs:
+        plan = replace(plan, stages=(*plan.stages[:-1], replace(plan.stages[-1], epochs=args.epochs)))
     print(parts)
 
     autograd.manual_seed(args.seed)
-    languages = Languages(parts.train * plan.repeats + parts.extra, plan.merges)
+    languages = Languages(plan.stages[0].lessons(parts), plan.merges)
     sizes = len(languages.source.vocabulary), len(languages.target.vocabulary)
-    model = Translator(*sizes, plan.width, plan.dropout).to(args.device)
+    model = Translator(*sizes, plan.width).to(args.device)
     print(f"{sizes[0]:,} and {sizes[1]:,} pieces, {sum(p.size for p in model.parameters()):,} parameters")
-    trainer = train(model, languages, parts, plan, args)
+    history = train(model, languages, parts, plan, args)
 
     texts = [source for source, _ in parts.test]
     if unknown := sorted({c for text in texts for c in languages.source.unknown(text)}):
@@ -274,7 +293,7 @@ def main() -> None:
             words = dictionary.learn(known)
             rows[name] = [dictionary.translate(text, words) for text in texts]
     result = report(rows, parts.test, plan.kinds)
-    seconds, epochs = sum(trainer.history["seconds"]), len(trainer.history["seconds"])
+    seconds, epochs = sum(history["seconds"]), len(history["seconds"])
     result |= {"program": f"translate {args.pairs}", "seed": args.seed, "epochs": epochs, "seconds": seconds}
     (args.out / "result.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(f"{epochs} epochs in {seconds:.0f} s, seed {args.seed}\n")
@@ -285,7 +304,7 @@ def main() -> None:
     best = [(text, rows["network"][i]) for i, text in enumerate(texts) if rows["network"][i]]
     for (text, wanted), written in list(zip(parts.test, rows["network"]))[:12]:
         print(f"{text}\n    {written}\n    ({wanted})")
-    draw(model, languages, trainer, sorted(best, key=lambda pair: pairs.draw(pair[0]))[-6:], args.out)
+    draw(model, languages, history, sorted(best, key=lambda pair: pairs.draw(pair[0]))[-6:], args.out)
 
 
 if __name__ == "__main__":

@@ -68,9 +68,8 @@ def parse(lines: Iterable[str], left_out: Counter[str]) -> Iterator[Pair]:
     for line in lines:
         if line.startswith("#") or not line.strip():
             continue
-        german, _, english = line.partition("::")
-        forms = german.split("|"), english.split("|")
-        if len(forms[0]) != len(forms[1]):
+        forms = [side.split("|") for side in line.split("::")]
+        if len(forms) != 2 or len(forms[0]) != len(forms[1]):
             left_out["lines whose sides do not correspond"] += 1
             continue
         for several, one in zip(*forms, strict=True):

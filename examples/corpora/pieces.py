@@ -46,7 +46,7 @@ class Pieces:
 
         for number in range(len(words)):
             count(number, 1)
-        heap = [(-n, pair) for pair, n in frequency.items()]
+        heap = [(-n, pair) for pair, n in frequency.items() if n > 1]
         heapify(heap)
         learned: list[Pair] = []
         while heap and len(learned) < merges:

@@ -40,7 +40,7 @@ class NGrams:
 
     >>> model = NGrams(np.array([0, 1, 0, 1, 0, 1, 1]), signs=2, order=2)
     >>> model.bits(np.array([0, 1, 0])).round(2)
-    array([1.  , 0.36, 0.6 ])
+    array([0.92, 0.76, 0.82])
     """
 
     def __init__(self, text: Numbers, signs: int, order: int) -> None:

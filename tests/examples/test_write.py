@@ -1,5 +1,6 @@
 """The program that writes: n-grams against a count by hand, a state that goes on, exact continuation, real texts."""
 
+import doctest
 import json
 import math
 import os
@@ -21,6 +22,7 @@ from vision.datasets import cache_dir
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "examples"))  # where the program finds what lies beside it
 pytest.importorskip("matplotlib", reason="matplotlib is not installed: the examples draw")
+import ngrams  # noqa: E402
 import write  # noqa: E402
 from corpora import folk, shakespeare  # noqa: E402
 from ngrams import NGrams  # noqa: E402
@@ -86,6 +88,11 @@ def test_probabilities_of_all_signs_add_up_to_one(text, context):
     grams = np.array([[*context, sign] for sign in range(4)])
     p = NGrams(np.array(text), 4, len(context) + 1).probabilities(grams)
     assert p.min() > 0 and abs(p.sum() - 1) < 1e-12
+
+
+@pytest.mark.parametrize("module", [ngrams, folk, shakespeare], ids=lambda module: module.__name__)
+def test_examples_in_the_docstrings(module):
+    assert doctest.testmod(module).failed == 0
 
 
 def test_ngrams_say_which_orders_there_are():

@@ -242,11 +242,12 @@ def run(*arguments, cwd):
 
 
 def test_any_text_is_learned_measured_and_continued(tmp_path):
-    text = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md")))
+    text = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md")))[:60_000]
+    content = text.encode("ascii", "ignore").replace(b"\n", b"\r\n")
     (tmp_path / "docs.txt").write_bytes(
-        text[:60_000].replace("\n", "\r\n").encode("cp1252", "ignore") + b"\x81 \xe4\xf6"
-    )
-    options = ("docs.txt", "--quick", "--hidden", "32", "--length", "40")
+        content[:-3000] + b"\x81 \xe4\xf6 " * 9 + content[-3000:]
+    )  # in what is held out
+    options = ("docs.txt", "--quick", "--hidden", "32", "--length", "40", "--prompt", "")
     done = run(*options, "--epochs", "2", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     for words in ("not UTF-8 (", "read as Windows-1252", "held-out signs are unknown, read as <unk>", "'ä'"):
@@ -270,6 +271,16 @@ def test_what_cannot_be_learned_from_is_said(tmp_path):
     ):  # fmt: skip
         done = run(name, "--quick", cwd=tmp_path)
         assert done.returncode == 1 and words in done.stderr and "→" in done.stderr and "Traceback" not in done.stderr
+
+
+@given(
+    st.dictionaries(st.integers(1, 8), st.floats(1, 5), min_size=1).filter(lambda found: min(found) <= 5),
+    st.floats(1, 5),
+)
+def test_the_verdict_says_what_the_figures_say(baselines, bits):
+    order = max(n for n in baselines if n <= 5)
+    beaten = bits < baselines[order] and bits < min(baselines.values())
+    assert write.verdict(bits, baselines).startswith("the network beats") == beaten
 
 
 @needs_shakespeare

@@ -16,7 +16,7 @@ from .compile import compiled, inlined
 from .masks import above, choose, fetch, full, not_less, read, stream, write
 from .simd import spread
 
-PART = 1 << 19  # numbers that are worth a thread's while
+PART = 1 << 18  # numbers that are worth a thread's while
 FAR = 1 << 25  # bytes of a result that no cache holds
 AHEAD = 1024  # bytes: how far ahead of its use memory is asked for
 

@@ -13,6 +13,8 @@ import numpy as np
 
 from . import threads
 from .compile import behaved, compiled
+from .filters import LINE, at_, transpose
+from .masks import full
 
 SEVERAL = 1 << 17  # numbers that are worth several threads
 FLOATS = (np.float32, np.float64)
@@ -35,14 +37,26 @@ def channels_last(x: np.ndarray) -> np.ndarray:
 
 @compiled
 def _turn(x: Any, out: Any, first: int, last: int) -> None:
-    """out[n, p, c] = x[n, c, p], a piece at a time, so that both sides stay in the cache."""
+    """out[n, p, c] = x[n, c, p]: squares in registers; few channels one by one, while both sides stay in the cache."""
     _, channels, pixels = x.shape
+    size, zero = x.itemsize, x.dtype.type(0)
+    lanes = LINE // size
+    to = np.empty(pixels + lanes, np.int64)
+    for p in range(len(to)):
+        to[p] = min(p, pixels - 1) * channels * size
     for n in range(first, last):
-        for p in range(0, pixels, 128):
-            for c in range(0, channels, 16):
-                for j in range(c, min(c + 16, channels)):
-                    for i in range(p, min(p + 128, pixels)):
-                        out[n, i, j] = x[n, j, i]
+        for c in range(0, channels if channels >= lanes else 0, lanes):
+            c = min(c, channels - lanes)
+            rows, end = at_(x[n, c]), at_(x[n, c + lanes - 1])
+            for p in range(0, pixels, lanes):
+                transpose(
+                    rows + p * size, pixels * size, end + p * size, full(pixels - p, zero), at_(out[n]) + c * size,
+                    at_(to) + 8 * p, zero,
+                )  # fmt: skip
+        for p in range(0, pixels if channels < lanes else 0, 128):
+            for c in range(channels):
+                for i in range(p, min(p + 128, pixels)):
+                    out[n, i, c] = x[n, c, i]
 
 
 def channels_first(x: np.ndarray) -> np.ndarray:
@@ -56,6 +70,8 @@ def distance(x: np.ndarray) -> int:
     For channels last it is C; for some of the channels of such an image it is more.
     """
     channels, step, next_step = x.shape[1] * x.itemsize, 0, 0
+    if 0 in x.strides:  # one pixel stands for many
+        return 0
     for n, stride in zip((*x.shape[:1:-1], x.shape[0]), (*x.strides[:1:-1], x.strides[0]), strict=True):
         if n > 1:
             if step and stride != next_step:

@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 from typing import Any
@@ -18,6 +19,10 @@ from ...errors import DomainError
 from . import blas
 
 Task = Callable[[int], Any]
+
+REST = 4e-5  # seconds that a helper stays awake after its work
+LATER = 1.5e-5  # seconds that it lets the caller have Python's lock first, who has work offered and a part to begin
+PATIENCE, NAP = 1e-3, 5e-5  # seconds that the caller waits awake for the helpers; and sleeps after that, every time
 
 
 def _available() -> int:
@@ -42,26 +47,34 @@ class _Job:
 
     def __init__(self, task: Task, parts: int) -> None:
         self.task, self.left = task, iter(range(parts))
-        self.done: SimpleQueue[int] = SimpleQueue()  # the parts that helpers have done
+        self.done = ctypes.c_int64()  # how many parts the helpers have done
         self.error: BaseException | None = None
 
-    def work(self) -> Iterator[int]:
-        """Take parts until there are none; once one has failed the others are only taken."""
+    def work(self) -> int:
+        """Take parts until there are none, and return how many; once one has failed the others are only taken."""
+        taken = 0
         for part in self.left:
             try:
                 if self.error is None:
                     self.task(part)
             except BaseException as error:
                 self.error = self.error or error
-            yield part
+            taken += 1
+        return taken
 
 
 class Pool:
-    """``count`` threads, the caller's own among them; the others are started at first use."""
+    """``count`` threads, the caller's own among them; the others are started at first use.
+
+    Who has just worked stays awake for a moment, since calls follow closely in a network: a helper until it is offered
+    more, the caller until the helpers are done. Then they sleep.
+    """
 
     def __init__(self, count: int) -> None:
         self.count = count
-        self.jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self.jobs: SimpleQueue[_Job | None] = SimpleQueue()  # for helpers that sleep
+        self.offered: list[_Job | None] = [None] * count  # to helpers that are awake
+        self.resting = [(ctypes.c_int64 * 16)() for _ in range(count)]  # 1 if a helper is; a line of the cache for each
         self.started = False
         self.inside = threading.local()
         self.starting = threading.Lock()
@@ -77,27 +90,35 @@ class Pool:
                 for part in range(parts):
                     task(part)
             return
+        from . import awake  # Numba's, which whoever computes nothing does not wait for
+
         with self.starting:
             if not self.started:
-                self.started = True
-                for number in range(1, self.count):
-                    helper = threading.Thread(target=self._serve, name=f"autograd-{number}", daemon=True)
-                    helper.start()
-                    self.helpers.append(helper)
+                self.started = awake.looks(REST) > 0  # compiled now, before a helper has to
+                for number in range(self.count - 1):
+                    self._start(number)
             self._keep_apart()
         job = _Job(task, parts)
         with blas.alone():
-            for _ in range(helpers):
-                self.jobs.put(job)
+            for number in range(helpers):
+                self.offered[number] = job
+                if not awake.offer(ctypes.addressof(self.resting[number])):
+                    self.offered[number] = None  # of another caller it may have been: no job needs a helper
+                    self.jobs.put(job)
             self.inside.pool = True
             try:
-                own = sum(1 for _ in job.work())
+                own = job.work()
             finally:
                 self.inside.pool = False
-            for _ in range(parts - own):  # a helper that comes too late finds nothing to do, and is not waited for
-                job.done.get()
+            while not awake.wait(ctypes.addressof(job.done), parts - own, awake.looks(PATIENCE)):
+                time.sleep(NAP)  # a helper that comes too late finds nothing to do, and is not waited for
         if job.error is not None:
             raise job.error
+
+    def _start(self, number: int) -> None:
+        helper = threading.Thread(target=self._serve, args=(number,), name=f"autograd-{number + 1}", daemon=True)
+        helper.start()
+        self.helpers.append(helper)
 
     def _keep_apart(self) -> None:
         """Keep the helpers off the caller's core: Linux wakes them there, to wait, while another core idles."""
@@ -108,12 +129,17 @@ class Pool:
             with contextlib.suppress(OSError):
                 os.sched_setaffinity(helper.native_id or 0, self.cores - {core})
 
-    def _serve(self) -> None:
+    def _serve(self, number: int) -> None:
+        from . import awake
+
         self.inside.pool = True
+        how = ctypes.addressof(self.resting[number]), awake.looks(REST), awake.looks(LATER)
         while (job := self.jobs.get()) is not None:
-            for part in job.work():
-                job.done.put(part)
-            del job
+            while job is not None:
+                done, taken = job.done, job.work()
+                job = None  # and with it what the task holds
+                if awake.rest(ctypes.addressof(done), taken, *how):
+                    job, self.offered[number] = self.offered[number], None
 
     def close(self) -> None:
         """Let the threads end."""

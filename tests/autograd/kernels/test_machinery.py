@@ -6,6 +6,8 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
+import weakref
 
 import numpy as np
 import pytest
@@ -62,6 +64,38 @@ def test_several_threads_may_run_work_at_once(count):
     [t.start() for t in callers]
     [t.join() for t in callers]
     assert sums == [4950] * 4
+
+
+@pytest.mark.parametrize("pause", [0, 1e-5, threads.REST, 1e-3])
+def test_no_work_is_lost_between_waking_and_sleeping(count, pause):
+    for parts in range(2, 60):
+        done = []
+        threads.run(lambda part, done=done: time.sleep(pause * (part % 2)) or done.append(part), parts % 5)
+        assert sorted(done) == list(range(parts % 5))
+        time.sleep(pause)
+
+
+def test_the_caller_waits_longer_than_it_stays_awake(monkeypatch):
+    monkeypatch.setattr(threads, "_pool", threads.Pool(2))
+    first = threading.Barrier(2)
+    done = []
+    threads.run(lambda part: (first.wait(10), time.sleep(3 * threads.PATIENCE * part), done.append(part)), 2)
+    assert sorted(done) == [0, 1]
+    threads._pool.close()
+
+
+def test_helpers_that_sleep_or_rest_hold_nothing_of_their_work(count):
+    class Held:
+        pass
+
+    held = Held()
+    gone = weakref.ref(held)
+    threads.run(lambda part, held=held: None, 8)
+    del held
+    deadline = time.monotonic() + 10
+    while gone() is not None and time.monotonic() < deadline:
+        time.sleep(1e-3)
+    assert gone() is None
 
 
 @pytest.mark.parametrize("wrong", [0, -1, 1.5, "2", True, None])

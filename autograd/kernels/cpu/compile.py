@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import os
@@ -29,6 +30,9 @@ PATIENCE = 1.0  # seconds before the user is told what takes so long
 
 _waiting = threading.Lock()
 
+if numba.config.DISABLE_JIT:
+    raise UnavailableError("autograd.kernels.cpu", "NUMBA_DISABLE_JIT is set, and kernels run compiled only")
+
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile ``function`` at its first call with arguments of new types; the result is kept on disk.
@@ -36,21 +40,29 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     Raises:
         UnavailableError: when called, if the compiler fails; who planned the kernel then takes another.
     """
-    made = _decorated(function)
+    made = nested(function)
     made._compile_for_args = functools.partial(_compile, made)  # what Numba calls when it knows no code for some types
     return made  # type: ignore[no-any-return]
 
 
-def _decorated(function: Callable[..., Any]) -> Any:
-    """Let Numba keep the result in a folder of its own, or keep nothing if there can be none."""
+def nested(function: Callable[..., Any]) -> Any:
+    """Compile a function for other compiled ones; the result is kept in our folder, or not if there can be none."""
     before = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = before or str(_folder())
     try:
-        return numba.njit(**OPTIONS)(function)
+        made = numba.njit(**OPTIONS)(function)
     except RuntimeError:
         return numba.njit(**{**OPTIONS, "cache": False})(function)
     finally:
         numba.config.CACHE_DIR = before
+    keep = made._cache.save_overload
+
+    def save(*compiled: Any) -> None:
+        with contextlib.suppress(OSError):  # a full disk: what is not kept still runs
+            keep(*compiled)
+
+    made._cache.save_overload = save
+    return made
 
 
 @functools.cache
@@ -108,7 +120,7 @@ def _product(
     return signature, generate
 
 
-@numba.njit(**OPTIONS)
+@nested
 def gemm(
     address: int, ta: bool, tb: bool, m: int, n: int, k: int, alpha: float, a: int, lda: int, b: int, ldb: int,
     beta: float, c: int, ldc: int,

@@ -102,7 +102,8 @@ class Biased:
     def forward(self, x: Any, w: Any, b: Any, *options: Any) -> tuple[Any, Any]:
         """Return the convolution plus the bias, and x as the kernels read it."""
         pixels = channels_last(x)
-        return channels_first(self.algorithm.forward(pixels, behaved(w), b, *options)), pixels
+        bias = b if b is None else behaved(b)
+        return channels_first(self.algorithm.forward(pixels, behaved(w), bias, *options)), pixels
 
     def backward(self, g: Any, wanted: Any, inputs: Any, pixels: Any, *options: Any) -> Gradients:
         """Return the gradients of x, w and b."""

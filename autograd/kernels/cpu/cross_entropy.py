@@ -62,7 +62,8 @@ def _gradients(x: Any, target: Any, ignored: Any, tops: Any, logs: Any, g: Any, 
         top, log_total, gi = tops[i], logs[i], g[i]
         for c in range(classes):
             dx[i, c] = gi * (exp(x[i, c] - top - log_total) - spread)
-        dx[i, target[i]] -= gi * rest
+        if 0 <= target[i] < classes:  # as it was before somebody wrote into it
+            dx[i, target[i]] -= gi * rest
 
 
 class CrossEntropy:
@@ -102,6 +103,8 @@ def _in_parts(task: Callable[..., Any], arrays: Sequence[np.ndarray], *numbers: 
 def _plan(spec: Spec) -> Any:
     x, target, ignored, weight = (None if d is None else np.dtype(d) for d in spec.dtypes)
     fits = x is not None and x.name in ("float32", "float64") and target is not None and target.kind in "iu"
+    shape, *others = spec.shapes[:3]
+    fits = fits and shape is not None and all(other == (shape[0], *shape[2:]) for other in others)
     return CrossEntropy() if fits and ignored == np.bool_ and weight is None else None
 
 

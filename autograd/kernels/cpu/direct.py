@@ -13,12 +13,11 @@ from functools import lru_cache
 from math import ceil, prod
 from typing import Any
 
-import numba
 import numpy as np
 
 from ..reference.windows import Ints, Pairs, counts
 from . import columns, threads
-from .compile import OPTIONS, compiled
+from .compile import compiled, nested
 from .filters import Filters, at_, pack, run, unpacked, worth
 from .memory import space
 from .tiles import TILE, columns_of, contract, lanes_of
@@ -297,7 +296,8 @@ def _weigh(
         first, last = chunk[2] * step + top, (chunk[3] - 1) * step + bottom
         address, pixel, pitch, image = _area(x, work, chunk, first, last, left, (wide - 1) * across_step + right)
         given, rows = at_(y), 0
-        copied = readable.size > 0 and chunk[1] == len(y) and chunk[3] == height  # its last vector reads past y
+        behind = (len(y) - chunk[1] + 1) * height - chunk[3]  # rows of y
+        copied = readable.size > 0 and behind * wide * k < block  # its last vector reads past y
         if copied:
             given = at_(readable)
             at = 0
@@ -356,7 +356,7 @@ def _room(x: np.ndarray, pixels: int, rows: int) -> tuple[np.ndarray, np.ndarray
     return space("area", (pixels * _apart(x.shape[3], x.itemsize),), x.dtype), tables[0], tables[1]
 
 
-@numba.njit(**OPTIONS)
+@nested
 def _area(x: Any, work: Any, chunk: Any, top: int, bottom: int, left: int, right: int) -> Any:
     """Return where the chunk's windows lie, in x or a copy with zeros around, and the bytes of a pixel, row, image."""
     _, height, wide, c = x.shape
@@ -395,4 +395,4 @@ def _apart(c: int, size: int) -> int:
     return c if c * size % 4096 else c + 64 // size
 
 
-_kept_apart = numba.njit(**OPTIONS)(_apart)
+_kept_apart = nested(_apart)

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from math import ceil
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from llvmlite import ir
 from numba.core import types
@@ -18,7 +17,7 @@ from numba.extending import intrinsic
 
 from ..reference.windows import Ints
 from . import threads
-from .compile import OPTIONS, compiled
+from .compile import compiled, nested
 from .masks import _read, full
 from .simd import Vector
 
@@ -52,7 +51,7 @@ def run(task: Callable[[int], None], parts: int, count: int) -> None:
             task(part)
 
 
-@numba.njit(**OPTIONS)
+@nested
 def at_(x: Any) -> Any:
     """The address, as a signed number: Numba would turn a sum of both kinds into a float."""
     return np.int64(x.ctypes.data)

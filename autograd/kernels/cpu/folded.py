@@ -37,7 +37,7 @@ def _fold(
     _, height, wide, filters = y.shape
     _, tall, across, channels = x.shape
     _, down, _, block = packed.shape
-    size, like, columns = y.itemsize, x[0, 0, 0, 0], nothing.size
+    size, like, columns = y.itemsize, x[0, 0, 0, 0], nothing.size - block  # a vector may be read behind
     length, reach, lanes = sums.shape[1] * size, columns // channels, 64 // size
     for n in range(first, last):
         for h in range(tall):
@@ -71,7 +71,7 @@ def dx(
     packed = np.zeros((down, filters, -(-columns // block) * block), y.dtype)
     packed[..., :columns] = w.transpose(2, 0, 3, 1).reshape(down, filters, columns)
     packed = np.ascontiguousarray(packed.reshape(down, filters, -1, block).transpose(2, 0, 1, 3))
-    nothing, places = np.zeros(columns, y.dtype), np.zeros((1, 2), np.int64)
+    nothing, places = np.zeros(columns + block, y.dtype), np.zeros((1, 2), np.int64)
     count = min(n, worth(y.size * w[0].size))
 
     def part(i: int) -> None:

@@ -75,7 +75,7 @@ def _rmsprop(p: Any, g: Any, v: Any, lr: float, decay: float, alpha: float, eps:
 def _step(task: Callable[..., None], arrays: tuple[np.ndarray, ...], *numbers: float) -> Any:
     """Call ``task`` for all numbers of the arrays; NotImplemented if they cannot be changed in place as flat arrays."""
     p, g, *remembered = arrays
-    if not (p.flags.carray and all([v.flags.carray for v in remembered])):
+    if not (p.flags.carray and all([v.flags.carray and v.shape == p.shape for v in remembered])):
         return NotImplemented
     flat = [a.reshape(-1) for a in (p, behaved(g), *remembered)]
     parts = min(get_num_threads(), p.size // PART)

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 
-from .compile import OPTIONS, compiled
+from .compile import compiled, nested
 from .filters import at_, transpose
 from .masks import fetch, full, read
 from .simd import store
@@ -29,7 +28,7 @@ COPIED = ROWS * APART
 WORK = COPIED + ROOM + DEPTH * BLOCK
 
 
-@numba.njit(**OPTIONS)
+@nested
 def _pack_columns(
     out: Any, b: int, row: int, column: int, terms: int, columns: int, to: int, panel: int, offsets: Any
 ) -> None:
@@ -50,7 +49,7 @@ def _pack_columns(
                 transpose(given, column, last + t * size, full(terms - t, zero), at, to_them, zero)
 
 
-@numba.njit(**OPTIONS)
+@nested
 def _copy_rows(out: Any, a: int, row: int, rows: int, terms: int, to: int, to_row: int) -> None:
     size, zero = out.itemsize, out.dtype.type(0)
     for i in range(rows):

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .compile import OPTIONS
+from .compile import nested
 from .functions import sigmoid, sigmoid_quotient, tanh, tanh_quotient
 
 TANH, RELU, LSTM, GRU = range(4)
@@ -24,8 +23,6 @@ SUMS = {  # of each, the gate of W_xh and that of W_hh, or −1
     LSTM: ((0, 0), (1, 1), (2, 2), (3, 3)),
     GRU: ((2, -1), (0, 0), (1, 1), (-1, 2)),
 }
-
-_inner = numba.njit(**OPTIONS)
 
 
 @intrinsic
@@ -40,7 +37,7 @@ def borrowed(typing: Any, x: Any) -> Any:
     return x(x), generate
 
 
-@_inner
+@nested
 def rnn_forward(relu: bool, a: Any) -> None:
     """h = tanh(a), or with relu."""
     if relu:
@@ -52,7 +49,7 @@ def rnn_forward(relu: bool, a: Any) -> None:
             a[j] = tanh(a[j])
 
 
-@_inner
+@nested
 def rnn_backward(relu: bool, h: Any, dh: Any, d: Any) -> None:
     """d = dh · f'(a), in terms of h."""
     zero, one = h.dtype.type(0), h.dtype.type(1)
@@ -65,14 +62,14 @@ def rnn_backward(relu: bool, h: Any, dh: Any, d: Any) -> None:
     dh[:] = zero
 
 
-@_inner
+@nested
 def _four(a: Any, at: int, size: int) -> Any:
     """The numbers from row ``at`` of each of the four."""
     stop = at + size // a.shape[2]
     return a[0, at:stop].reshape(-1), a[1, at:stop].reshape(-1), a[2, at:stop].reshape(-1), a[3, at:stop].reshape(-1)
 
 
-@_inner
+@nested
 def lstm_forward(a: Any, at: int, before: Any, c: Any, h: Any) -> None:
     """c = f·c + i·g, h = o·tanh(c)."""
     (i, f, g, o), one = _four(a, at, h.size), h.dtype.type(1)
@@ -94,7 +91,7 @@ def lstm_forward(a: Any, at: int, before: Any, c: Any, h: Any) -> None:
         h[j] = above_o * above_c * over
 
 
-@_inner
+@nested
 def lstm_backward(a: Any, at: int, before: Any, c: Any, dh: Any, dc: Any, d: Any) -> None:
     """The gradients of the four sums; ``dc`` becomes that of the old c."""
     (i, f, u, o), (di, df, du, do), one = _four(a, at, c.size), _four(d, at, c.size), c.dtype.type(1)
@@ -111,7 +108,7 @@ def lstm_backward(a: Any, at: int, before: Any, c: Any, dh: Any, dc: Any, d: Any
     dh[:] = c.dtype.type(0)
 
 
-@_inner
+@nested
 def gru_forward(a: Any, at: int, before: Any, h: Any) -> None:
     """h = (1 − z)·n + z·h, with n = tanh(x's sum + r·(h's sum))."""
     (n, r, z, of_h), one = _four(a, at, h.size), h.dtype.type(1)
@@ -124,7 +121,7 @@ def gru_forward(a: Any, at: int, before: Any, h: Any) -> None:
         h[j] = (one - z[j]) * n[j] + z[j] * before[j]
 
 
-@_inner
+@nested
 def gru_backward(a: Any, at: int, before: Any, dh: Any, d: Any) -> None:
     """The gradients of the sums of n, r, z and of W_hn·h + b_hn."""
     size, one = before.size, before.dtype.type(1)

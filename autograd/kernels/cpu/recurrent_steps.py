@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 
-from .compile import OPTIONS, compiled, gemm
+from .compile import compiled, gemm, nested
 from .filters import at_
 from .recurrent_cells import (
     GRU,
@@ -29,10 +28,8 @@ from .recurrent_cells import (
 from .simd import gather, load, store
 from .tiles import contract
 
-_inner = numba.njit(**OPTIONS)
 
-
-@_inner
+@nested
 def _alike(lengths: Any, t: int, r: int, last: int) -> Any:
     """Whether row r runs at step t, and the first row behind it that does not do as it does."""
     runs, stop = t < lengths[r], r + 1
@@ -41,12 +38,12 @@ def _alike(lengths: Any, t: int, r: int, last: int) -> Any:
     return runs, stop
 
 
-@_inner
+@nested
 def _time(s: int, steps: int, reverse: bool) -> int:
     return steps - 1 - s if reverse else s
 
 
-@_inner
+@nested
 def _row(x: Any, axis: int, t: int, n: int) -> Any:
     return x[n, t] if axis == 1 else x[t, n]
 
@@ -218,7 +215,7 @@ def backward_steps(
                      wide, zero, to, wide)  # fmt: skip
 
 
-@_inner
+@nested
 def _runs(gates: Any, d: Any, panel: int) -> Any:
     """Where the sums that have a gate begin in ``d``, and the gates' weights in a panel, in bytes."""
     runs, count = np.empty((len(gates), 2), np.int64), 0

@@ -11,13 +11,12 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import llvmlite.binding as llvm
-import numba
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from .compile import OPTIONS
+from .compile import nested
 
 
 class Tile(NamedTuple):
@@ -173,7 +172,7 @@ ROWS, VECTORS, BYTES = TILE
 NEAR = 1 << 17  # bytes that stay in the cache while something else passes through
 
 
-@numba.njit(**OPTIONS)
+@nested
 def contract(
     out: Any, a: int, b: int, c: int, bias: int, places: Any, rows: int, a_row: int, c_row: int, runs: Any, length: int,
     a_step: int, b_step: int, panel: int, columns: int, add: bool,

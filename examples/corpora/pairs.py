@@ -19,7 +19,7 @@ from autograd.errors import DataError
 
 Pair: TypeAlias = tuple[str, str]
 
-QUOTES = str.maketrans("\u2018\u2019\u201c\u201d\u201e«»–", '\'\'"""""-')
+PLAIN = str.maketrans("\u2018\u2019\u201c\u201d\u201e«»–", '\'\'"""""-') | {ord("…"): "..."}
 
 
 @dataclass
@@ -39,8 +39,8 @@ class Parts:
 
 
 def normal(text: str) -> str:
-    """One way of writing: composed characters, single spaces, straight quotation marks."""
-    return " ".join(unicodedata.normalize("NFC", text).translate(QUOTES).split())
+    """One way of writing: composed characters, single spaces, three dots, straight quotation marks."""
+    return " ".join(unicodedata.normalize("NFC", text).translate(PLAIN).split())
 
 
 def draw(text: str) -> float:

@@ -20,7 +20,7 @@ from .layout import channels_first, channels_last
 from .masks import at_least, choose, fetch, full, not_less, read, read_bytes, same, write, write_bytes
 from .simd import spread
 
-FEW = 1 << 15  # vectors that are read, up to which a second thread costs more than it saves
+FEW = 1 << 16  # vectors that are read, up to which a second thread costs more than it saves
 MANY = 1 << 22  # entries of lists that are too long to be kept
 AHEAD = 1024  # bytes: how far ahead of its use memory is asked for
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from corpora.captioned import SETS, Captioned
+from corpora.captioned import SETS, Captioned, nearest
 from numpy.typing import NDArray
 
 import autograd
@@ -35,6 +35,7 @@ from vision import see
 from vision.transforms import ColorJitter, Compose, Normalize, RandomAffine, ToFloat
 
 NORMAL = Normalize((0.8, 0.75, 0.7), (0.3, 0.3, 0.3))
+STRIDE = 8  # pixels from one place of the encoder's maps to the next
 PLAIN = Compose(ToFloat(), NORMAL)
 VARIED = Compose(ToFloat(), RandomAffine(8, (0.08, 0.08), (0.85, 1.1), fill=1.0), ColorJitter(0.15, 0.15, 0.1), NORMAL)
 
@@ -54,8 +55,8 @@ class Plan:
 
 
 FULL = {
-    "scenes": Plan(20_000, epochs=10, lr=3e-3, dropout=0.1, augment=PLAIN),
-    "emoji": Plan(1503, epochs=60, lr=3e-3, dropout=0.4, augment=VARIED, batch=32, weight_decay=5e-2),
+    "scenes": Plan(20_000, epochs=6, lr=3e-3, dropout=0.1, augment=PLAIN),
+    "emoji": Plan(1503, epochs=30, lr=3e-3, dropout=0.4, augment=VARIED, batch=32, weight_decay=5e-2),
 }
 QUICK = {"pictures": 400, "epochs": 2, "tested": 40}
 
@@ -98,7 +99,7 @@ class Captioner(nn.Module):
         self.encoder = nn.Sequential(
             *block(3, 16, 1), *block(16, 32, 2), *block(32, 64, 2), *block(64, depth, 2), *block(depth, depth, 1)
         )
-        self.where = nn.Parameter(0.1 * autograd.normal(((side // 8) ** 2, 1, depth)))
+        self.where = nn.Parameter(0.1 * autograd.normal(((side // STRIDE) ** 2, 1, depth)))
         self.begin = nn.Linear(depth, 2 * hidden)
         self.words = nn.Embedding(vocabulary, 64)
         self.attention = nn.AdditiveAttention(hidden, depth, 64)
@@ -155,19 +156,6 @@ def describe(
             found = nn.beam_search(model.step, state, vocabulary.bos, vocabulary.eos, width=3, max_length=16)
             said += [vocabulary.decode(hypotheses[0].tokens) for hypotheses in found]
     return said
-
-
-def thumbnails(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Pictures N H W 3, averaged over squares of 4 × 4 pixels, as rows."""
-    n, height, width, _ = pictures.shape
-    return pictures.reshape(n, height // 4, 4, width // 4, 4, 3).mean((2, 4), dtype=np.float32).reshape(n, -1)
-
-
-def nearest(train: Captioned, pictures: NDArray[np.uint8]) -> list[list[str]]:
-    """What is said of the most similar training picture, by the squared differences of thumbnails."""
-    known = np.concatenate([thumbnails(train.pictures[i : i + 500]) for i in range(0, len(train.captions), 500)])
-    distances = (known**2).sum(1) - 2 * thumbnails(pictures) @ known.T
-    return [train.captions[i] for i in distances.argmin(axis=1)]
 
 
 def measure(said: list[list[str]], truth: list[list[str]]) -> dict[str, float]:
@@ -287,10 +275,13 @@ def attention(model: Captioner, vocabulary: nn.Vocabulary, pictures: NDArray[np.
         with autograd.no_grad():
             seen = autograd.tensor(PLAIN(picture[None]), device=model.where.device)
             weights = model.read(seen, words_of(vocabulary, words, model))[1].numpy()[0]
-        places = weights.reshape(len(weights), picture.shape[0] // 8, -1)
+        places = weights.reshape(len(weights), picture.shape[0] // STRIDE, -1)
+        # Strides with a border of 1 put place (i, j) at pixel (8i, 8j), so a border makes it the middle of 8 × 8.
+        wide = np.pad(picture, ((STRIDE // 2,) * 2, (STRIDE // 2,) * 2, (0, 0)), mode="edge")
         row[0].imshow(picture)
         for ax, word, light in zip(row[1:], words, places, strict=False):
-            ax.imshow(see.lit(picture.transpose(2, 0, 1) / 255, light), vmin=0, vmax=1)
+            bright = see.lit(wide.transpose(2, 0, 1) / 255, np.pad(light, (0, 1), mode="edge"))
+            ax.imshow(bright[STRIDE // 2 : -STRIDE // 2, STRIDE // 2 : -STRIDE // 2], vmin=0, vmax=1)
             ax.set_title(word, fontsize=10)
         for ax in row:
             ax.axis("off")

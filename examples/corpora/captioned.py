@@ -1,4 +1,4 @@
-"""Pictures and what is said of them, in parts: to learn from, to validate with, and held out."""
+"""Pictures and what is said of them: to learn from, to validate with, and held out; and what the nearest picture says."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 import nn
 from corpora.scenes import PARTS, WORDS, Scenes
@@ -52,6 +53,19 @@ def words(name: str) -> list[str]:
     ['family', 'man', 'woman', 'boy']
     """
     return re.findall(r"[^\s:,.“”()]+", name)
+
+
+def thumbnails(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Pictures N H W 3, averaged over squares of 4 × 4 pixels, as rows."""
+    n, height, width, _ = pictures.shape
+    return pictures.reshape(n, height // 4, 4, width // 4, 4, 3).mean((2, 4), dtype=np.float32).reshape(n, -1)
+
+
+def nearest(train: Captioned, pictures: NDArray[np.uint8]) -> list[list[str]]:
+    """What is said of the most similar training picture, by the squared differences of thumbnails."""
+    known = np.concatenate([thumbnails(train.pictures[i : i + 500]) for i in range(0, len(train.captions), 500)])
+    distances = (known**2).sum(1) - 2 * thumbnails(pictures) @ known.T
+    return [train.captions[i] for i in distances.argmin(axis=1)]
 
 
 SETS: dict[str, Callable[[int, int, int], tuple[list[Captioned], nn.Vocabulary]]] = {"scenes": scenes, "emoji": emoji}

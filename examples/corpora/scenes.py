@@ -2,7 +2,7 @@
 
 >>> scenes = Scenes(3, "train", seed=1)
 >>> scenes[2].shape, scenes.captions[2]
-((48, 48, 3), 'a brown diamond left of a blue circle')
+((48, 48, 3), 'a red triangle behind a purple cross')
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from autograd.errors import DomainError
 
 SIDE = 48  # pixels
-LARGE, SMALL = (10.0, 12.0), (5.0, 6.5)  # radii in pixels
+LARGE, SMALL = (11.0, 12.5), (6.0, 7.0)  # radii in pixels
 
 COLOURS = {
     "red": (214, 39, 40), "orange": (255, 140, 20), "yellow": (245, 220, 40), "green": (44, 140, 50),
@@ -33,7 +33,7 @@ SHAPES: dict[str, Outline] = {
     "triangle": lambda x, y: np.maximum(y - 0.75, 0.87 * abs(x) - 0.5 * y - 0.45),
     "diamond": lambda x, y: (abs(x) + abs(y) - 1) * 0.7,
     "cross": lambda x, y: np.maximum(np.minimum(abs(x), abs(y)) - 0.27, np.maximum(abs(x), abs(y)) - 0.95),
-    "ring": lambda x, y: abs(np.hypot(x, y) - 0.72) - 0.23,
+    "ring": lambda x, y: abs(np.hypot(x, y) - 0.78) - 0.17,  # a small circle leaves some of its hole open
     "bar": lambda x, y: np.maximum(abs(x) - 1, abs(y) - 0.4),
     "moon": lambda x, y: np.maximum(np.hypot(x, y) - 0.95, 0.75 - np.hypot(x - 0.5, y)),
 }
@@ -117,7 +117,7 @@ def draw(scene: Scene, rng: np.random.Generator) -> NDArray[np.uint8]:
     large, small = rng.uniform(*LARGE), rng.uniform(*SMALL)
     towards = np.array(RELATIONS[scene.relation])
     # The shapes touch or leave a gap along the direction of the relation, and are nearly in line across it.
-    offset = towards * (large + small + rng.uniform(0.5, 5)) + rng.uniform(-4, 4, 2) * (abs(towards[::-1]) > 0)
+    offset = towards * (large + small + rng.uniform(0.5, 4)) + rng.uniform(-4, 4, 2) * (abs(towards[::-1]) > 0)
     offset += rng.uniform(-2, 2, 2) * (not towards.any())
     low = np.maximum(large, small - offset) + 1
     high = SIDE - np.maximum(large, small + offset) - 1

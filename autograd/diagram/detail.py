@@ -81,6 +81,7 @@ class _Inside:
     keeps: bool = False  # whether one of them goes into another time step
     begins: set[str] = field(default_factory=set)  # the symbols of states that come in
     returns: bool = False  # whether one of them comes back in a folded view
+    joins: set[str] = field(default_factory=set)  # sums of what is computed there and what comes from elsewhere
 
     def same(self, name: str) -> Any:
         """What all boxes agree on, or None."""
@@ -113,6 +114,11 @@ def _boxes(
         if (tail := graph.boxes[edge.tail]).kind == "state":
             for group in around[nesting.place[edge.head]]:
                 inside[group].begins.add(tail.symbol)
+        elif (
+            graph.boxes[edge.head].op == "add" and tail.kind not in GIVEN and tail.group != graph.boxes[edge.head].group
+        ):
+            for group in around[nesting.place[edge.head]]:
+                inside[group].joins.add(edge.head)
     return {id: _box(graph, graph.groups[id], found, formula) for id, found in inside.items()}
 
 
@@ -172,6 +178,7 @@ def _box(graph: Graph, group: Group, inside: _Inside, formula: Formula | None) -
     direct = [b for b in inside.boxes if b.group == group.id and b.params and b.op.startswith(TELLING)]
     if len(direct) == 1:
         box.params, box.given = direct[0].params, direct[0].given
+    box.params = ", ".join(filter(None, [box.params, *_ending(graph, group, inside)]))
     if main is not None:
         id, index = main
         source = graph.boxes[id]
@@ -180,6 +187,25 @@ def _box(graph: Graph, group: Group, inside: _Inside, formula: Formula | None) -
         if index is None:
             box.symbol, box.time = source.symbol, source.time
     return box
+
+
+def _ending(graph: Graph, group: Group, inside: _Inside) -> list[str]:
+    """What a layer does after its own work: it adds what comes past it, or rectifies the result (a residual block)."""
+    steps = sorted(inside.boxes, key=lambda b: b.seq) if all(b.step is None for b in inside.boxes) else []
+    ending: list[str] = []
+    while steps and (steps[-1].op == "relu" or steps[-1].id in inside.joins):
+        ending.insert(0, "+ residual" if steps.pop().op == "add" else "relu")
+    return ending if ending and steps and all(_is_own(graph, group, box) for box in steps) else []
+
+
+def _is_own(graph: Graph, group: Group, box: Box) -> bool:
+    """Whether no other layer lies between a group and a box in it."""
+    place = box.group
+    while place is not None and place != group.id:
+        if graph.groups[place].kind[:1].isupper():
+            return False
+        place = graph.groups[place].parent
+    return True
 
 
 def _one(values: Any, index: int | None) -> Any:

@@ -119,18 +119,15 @@ class RNNBase(Module):
 
     def _layers(self, x: Tensor, states: list[Any], axis: int, lengths: tuple[int, ...] | None) -> list[Tensor]:
         last: list[list[Tensor]] = []
-        count = self.num_layers * len(self.directions)
-        if any([s is None for s in states]):
-            zeros = [self._zeros(x, axis)] * count
-            states = [zeros if s is None else s for s in states]
+        several = self.num_layers * len(self.directions) > 1
         for layer in range(self.num_layers):
             outputs = []
             if layer and self.dropout and self.training:
                 x = autograd.dropout(x, self.dropout)
             for direction in self.directions:
                 name = f"l{layer}{direction}"
-                with autograd.scope(name, kind=type(self).__name__) if count > 1 else contextlib.nullcontext():
-                    begin = [s[len(last)] for s in states]
+                with autograd.scope(name, kind=type(self).__name__) if several else contextlib.nullcontext():
+                    begin = [self._zeros(x, axis) if s is None else s[len(last)] for s in states]
                     output, *end = self._over_time(
                         x, begin, weights_of(self, f"_{name}"), axis=axis, reverse=bool(direction), lengths=lengths,
                         truncate=self.truncate,

@@ -5,8 +5,10 @@ import pytest
 
 import autograd
 import nn
+from autograd.diagram.detail import closed_boxes
 from autograd.errors import DomainError
 from vision import models
+from vision.models.resnet import BasicBlock
 
 
 def std(weight):
@@ -151,3 +153,12 @@ def test_lenet_as_published_learns_sixteen_images():
         loss(network(images), autograd.tensor(labels)).backward()
         optimiser.step()
     assert (network(images).detach().numpy().argmax(axis=1) == labels).all()
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_residual_block_is_drawn_with_what_its_normalisations_do(training):
+    block = BasicBlock(4, 4).train(training)
+    boxes = nn.draw(block, autograd.ones((1, 4, 6, 6))).graph.boxes
+    assert boxes["bn1"].params == "relu" and boxes["bn2"].params == "+ residual, relu"
+    around = closed_boxes(nn.draw(nn.Sequential(block, nn.ReLU()), autograd.ones((1, 4, 6, 6))).graph)["0"]
+    assert not around.params  # said where it happens, not around it

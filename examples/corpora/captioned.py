@@ -1,4 +1,4 @@
-"""Pictures and what is said of them: to learn from, to validate with, and held out; and what the nearest picture says."""
+"""Pictures and what is said of them: to learn from, to validate with, and held out; the nearest picture's caption."""
 
 from __future__ import annotations
 

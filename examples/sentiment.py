@@ -255,8 +255,8 @@ def main() -> None:
     print(f"\nright, of {len(parts.test)} reviews to test with, in which {100 * share:.1f} % of the words are unknown:")
     for name, value in result.items():
         print(f"{name:24} {100 * value:5.1f} %")
-    if result["network"] <= max(value for name, value in result.items() if name != "network"):
-        print("the network does not win")
+    if others := [name for name, value in result.items() if name != "network" and value >= result["network"]]:
+        print(f"the network does not win over {' and '.join(others)}")
     facts = {"seed": args.seed, "reviews": len(parts.train), "seconds": sum(trainer.history["seconds"])}
     (args.out / "result.json").write_text(json.dumps(result | facts, indent=2) + "\n")
     show(trainer, texts, parts.test, scores, [*args.text, *SENTENCES], args.out)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 import autograd
 import nn
 from autograd import Tensor
-from autograd.errors import DataError, DTypeError, ShapeError
+from autograd.errors import DataError, DomainError, DTypeError, ShapeError
 from vision.datasets.fetch import Mirror, RemoteFile, Source, fetch
 from vision.datasets.folder import decode
 from vision.datasets.photographs import PHOTOGRAPHS, photograph
@@ -79,7 +79,7 @@ class Classifier:
         if not isinstance(images, np.ndarray) or images.dtype != np.uint8:
             kind = getattr(images, "dtype", type(images).__name__)
             raise DTypeError(f"prepare: images are {kind}, expected a uint8 array 0..255 → decode them without scaling")
-        if images.ndim not in (3, 4) or images.shape[-1] != 3:
+        if images.ndim not in (3, 4) or images.shape[-1] != 3 or 0 in images.shape:
             raise ShapeError(
                 f"prepare: images have shape {images.shape}, expected H W 3 or N H W 3 → "
                 "repeat grey ones three times, leave out transparency, put channels last"
@@ -92,7 +92,14 @@ class Classifier:
         return autograd.tensor(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
 
     def __call__(self, image: NDArray[np.uint8], top: int = 5) -> list[tuple[str, float]]:
-        """The `top` most probable classes of one photograph, uint8 `H W 3`, with their probabilities."""
+        """The `top` most probable classes of one photograph, uint8 `H W 3`, with their probabilities.
+
+        Raises `DomainError` for another number than 1 to all classes; as `prepare`, also for several photographs.
+        """
+        if getattr(image, "ndim", 3) != 3:
+            raise ShapeError(f"classify: image has shape {image.shape}, expected one H W 3 → call it for each image")
+        if not hasattr(top, "__index__") or not 1 <= top <= len(self.classes):
+            raise DomainError(f"classify: top is {top!r}, expected 1 to {len(self.classes)} → give how many classes")
         with autograd.no_grad():
             scores = self.network(self.prepare(image))
             probabilities = autograd.softmax(scores).numpy()[0]

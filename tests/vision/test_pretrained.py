@@ -1,5 +1,7 @@
 """SqueezeNet 1.1 with its published weights: what it is shown, and what it sees in six photographs."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -94,11 +96,23 @@ def test_the_most_probable_come_first() -> None:
         (np.zeros((4, 4), np.uint8), ShapeError, r"shape \(4, 4\), expected H W 3.*repeat grey ones"),
         (np.zeros((4, 4, 4), np.uint8), ShapeError, "leave out transparency"),
         (np.zeros((1, 3, 4, 4), np.uint8), ShapeError, "channels last"),
+        (np.zeros((0, 4, 3), np.uint8), ShapeError, r"shape \(0, 4, 3\), expected"),
     ],
 )
 def test_what_is_no_photograph_is_refused(images: object, kind: type[Exception], message: str) -> None:
     with pytest.raises(kind, match=message):
         SHOWN.prepare(images)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("top", [0, -1, 4, 1.5, "all"])
+def test_as_many_classes_as_there_are(top: Any) -> None:
+    with pytest.raises(DomainError, match=r"classify: top is .*expected 1 to 3"):
+        SHOWN(np.zeros((4, 4, 3), np.uint8), top=top)
+
+
+def test_one_photograph_at_a_time() -> None:
+    with pytest.raises(ShapeError, match=r"classify: image has shape \(2, 4, 4, 3\), expected one H W 3"):
+        SHOWN(np.zeros((2, 4, 4, 3), np.uint8))
 
 
 def test_an_unknown_photograph() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from nn.measure import Field
 from vision.see.attribution import DECONVNET, project
 from vision.see.field import expected, fields
 from vision.see.figures import grid, picture
-from vision.see.run import answers, batch, numbers
+from vision.see.run import answers, batch, numbers, whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -79,17 +79,20 @@ def features(
     >>> found.projections.shape
     (1, 3, 1, 3, 3)
     """
-    if len(images) < most or most < 1:
+    first = batch("features", model, images[:1] if hasattr(images, "shape") else images, several=True)
+    most, batch_size = whole("features", "most", most), whole("features", "batch_size", batch_size)
+    if len(images) < most:
         raise DomainError(f"features: most={most} but {len(images)} images → give more images, or ask for fewer")
-    parts = [images[first : first + batch_size] for first in range(0, len(images), batch_size)]
+    parts = [images[begin : begin + batch_size] for begin in range(0, len(images), batch_size)]
     best = [_strongest(model, part, layer) for part in parts]  # of each image and map the value and its place
     values, places = (np.concatenate([pair[i] for pair in best]) for i in (0, 1))
-    field = fields(model, batch("features", model, images[:1], several=True)).get(layer)
-    wanted = tuple(range(min(8, values.shape[1])) if channels is None else channels)
-    outside = [k for k in wanted if not 0 <= k < values.shape[1]]
-    if outside:
+    field = fields(model, first).get(layer)
+    chosen = range(min(8, values.shape[1])) if channels is None else channels
+    wanted = tuple(chosen) if isinstance(chosen, Iterable) else (chosen,)
+    outside = [k for k in wanted if not hasattr(k, "__index__") or not 0 <= k < values.shape[1]]
+    if outside or not wanted:
         raise IndexingError(
-            f"features: channels has {outside} but layer {layer!r} has {values.shape[1]} maps → give 0 to one less"
+            f"features: channels is {list(wanted)} but layer {layer!r} has {values.shape[1]} maps → give 0 to one less"
         )
     order = np.argsort(-values, axis=0, kind="stable")[:most].T[list(wanted)]  # K M
     patches, projections = [], []

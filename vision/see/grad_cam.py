@@ -56,11 +56,11 @@ def grad_cam(model: nn.Module, image: Any, unit: Unit = None, layer: str | None 
     >>> grad_cam(net, np.ones((1, 4, 4), np.float32), unit=1).values.shape
     (4, 4)
     """
+    x = batch("grad_cam", model, image)
     if layer is None:
         layer = next(reversed(convolutions(model)), None)
         if layer is None:
             raise DomainError("grad_cam: layer is None but the network has no Conv2d → name a layer with maps C H W")
-    x = batch("grad_cam", model, image)
     found = answers("grad_cam", model, x, [layer])
     out, maps = found[""], found[layer]
     if maps.ndim != 4:

@@ -11,7 +11,7 @@ import autograd
 import nn
 from autograd.errors import DomainError, ShapeError
 from vision.see.figures import grid, picture, sheet, some
-from vision.see.run import answers, batch, numbers
+from vision.see.run import answers, batch, numbers, whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,9 +45,7 @@ def maps(model: nn.Module, image: Any, layers: Sequence[str] | None = None) -> d
     >>> {path: found.shape for path, found in maps(net, np.ones((1, 5, 5), np.float32), ["0", "1"]).items()}
     {'0': (4, 3, 3), '1': (4, 3, 3)}
     """
-    paths = convolutions(model) if layers is None else list(layers)
-    found = answers("maps", model, batch("maps", model, image), paths, record=False)
-    return {path: numbers(found[path])[0] for path in paths}
+    return _maps("maps", model, image, layers)
 
 
 def activations(model: nn.Module, image: Any, most: int = 32, layers: Sequence[str] | None = None) -> dict[str, Figure]:
@@ -55,11 +53,12 @@ def activations(model: nn.Module, image: Any, most: int = 32, layers: Sequence[s
 
     All convolutions if `layers` is None, any modules that answer with maps `C H W` by their paths.
     """
+    most = whole("activations", "most", most)
     return {
         path: sheet(
             found[:most].clip(0), f"layer {path}: {some(len(found), most)} maps {found.shape[1]}×{found.shape[2]}"
         )
-        for path, found in maps(model, image, layers).items()
+        for path, found in _maps("activations", model, image, layers).items()
         if _has_maps("activations", path, found)
     }
 
@@ -68,7 +67,8 @@ def depth(model: nn.Module, image: Any, layers: Sequence[str] | None = None, mos
     """An image's way through the network: a row for each layer with its `most` strongest maps, rectified, from the
     first layer down to the deepest.
     """
-    shown = {path: found for path, found in maps(model, image, layers).items() if _has_maps("depth", path, found)}
+    most, answered = whole("depth", "most", most), _maps("depth", model, image, layers)
+    shown = {path: found for path, found in answered.items() if _has_maps("depth", path, found)}
     figure, axes = grid(len(shown), most + 1, 1.25 * (most + 1), 1.3 * len(shown))
     for row, (path, found) in zip(axes, shown.items(), strict=True):
         strongest = np.argsort(-found.max((1, 2)), kind="stable")[:most]
@@ -85,6 +85,15 @@ def depth(model: nn.Module, image: Any, layers: Sequence[str] | None = None, mos
 def convolutions(model: nn.Module) -> list[str]:
     """The paths of a network's two-dimensional convolutions."""
     return [path for path, module in model.named_modules() if isinstance(module, nn.Conv2d)]
+
+
+def _maps(op: str, model: nn.Module, image: Any, layers: Sequence[str] | None) -> dict[str, np.ndarray]:
+    x = batch(op, model, image)
+    paths = convolutions(model) if layers is None else list(layers)
+    if not paths:
+        raise DomainError(f"{op}: layers is {layers!r}, which is none of this network → name its modules")
+    found = answers(op, model, x, paths, record=False)
+    return {path: numbers(found[path])[0] for path in paths}
 
 
 def _has_maps(op: str, path: str, found: np.ndarray) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import nn
 from autograd import Tensor
 from autograd.errors import DomainError
 from vision.see.figures import ACCENT, grid, picture
-from vision.see.run import Unit, answers, batch, named, numbers, slopes, unit_at, value
+from vision.see.run import Unit, answers, batch, named, numbers, slopes, unit_at, value, whole, within
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -78,11 +79,12 @@ def maximise(
     >>> bool((np.diff(found.scores) > 0).all())
     True
     """
-    for name, given in (("steps", steps), ("rate", rate), ("decay", decay), ("blur", blur), ("jitter", jitter)):
-        if not given >= 0:
-            raise DomainError(f"maximise: {name} is {given}, expected ≥ 0 → give a smaller step, not a negative one")
-    if bounds is not None and not bounds[0] < bounds[1]:
-        raise DomainError(f"maximise: bounds is {bounds}, expected the smaller number first → bounds[::-1]")
+    for name, number in (("steps", steps), ("jitter", jitter), ("seed", seed)):
+        whole("maximise", name, number, least=0)
+    for name, given, most in (("rate", rate, None), ("decay", decay, 1), ("blur", blur, None)):
+        within("maximise", name, given, most)
+    if bounds is not None and not (isinstance(bounds, Sequence) and len(bounds) == 2 and bounds[0] < bounds[1]):
+        raise DomainError(f"maximise: bounds is {bounds!r}, expected two numbers → the smaller and the larger one")
     x = batch("maximise", model, start).detach()
     out = answers("maximise", model, x, [layer], record=False)[layer]
     index = unit_at("maximise", layer, out, unit)

@@ -12,7 +12,7 @@ import nn
 from autograd import tensor
 from autograd.errors import DomainError
 from vision.see.figures import lit, panels, picture
-from vision.see.run import Unit, answers, batch, named, numbers, unit_at, value
+from vision.see.run import Unit, answers, batch, named, numbers, unit_at, value, whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -100,14 +100,18 @@ def occlusion(
         raise DomainError(
             f"occlusion: size is {height}×{width} but the image {extent[0]}×{extent[1]} → give a smaller size"
         )
-    cover = np.asarray(plain.mean((1, 2)) if fill is None else fill, plain.dtype).reshape(-1, 1, 1)
+    batch_size = whole("occlusion", "batch_size", batch_size)
+    given = np.asarray(plain.mean((1, 2)) if fill is None else fill)
+    if given.dtype.kind not in "fiu" or not np.isfinite(given).all():
+        raise DomainError(f"occlusion: fill is {fill!r}, expected finite numbers → give 1 or {channels}")
+    cover = given.astype(plain.dtype).reshape(-1, 1, 1)
     if len(cover) not in (1, channels):
         raise DomainError(f"occlusion: fill has {len(cover)} numbers but the image C={channels} → give 1 or {channels}")
     rows, columns = (_places(n, k, s) for n, k, s in zip(extent, (height, width), steps, strict=True))
     places = [(top, left) for top in rows for left in columns]
     scores: list[np.ndarray] = []
-    for first in range(0, len(places), max(1, batch_size)):
-        part = places[first : first + max(1, batch_size)]
+    for first in range(0, len(places), batch_size):
+        part = places[first : first + batch_size]
         covered = np.repeat(plain[None], len(part), 0)
         for one, (top, left) in zip(covered, part, strict=True):
             one[:, top : top + height, left : left + width] = cover

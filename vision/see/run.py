@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
+from math import inf, isfinite
+from numbers import Real
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -14,7 +17,7 @@ from autograd import Tensor
 from autograd.errors import DomainError, DTypeError, IndexingError, ShapeError
 from nn.session import evaluating
 
-Unit = int | Sequence[int] | None
+Unit = int | Sequence[int] | np.ndarray | None
 """An index into what a layer answers to one image: `(k, p, q)` a unit, `k` a whole map or a class; None: the strongest
 unit."""
 
@@ -23,11 +26,13 @@ def batch(op: str, model: nn.Module, images: Any, several: bool = False) -> Tens
     """Images `C H W` or `N C H W` as the network's type on its device, whose gradients are wanted: `N C H W`.
 
     Raises:
-        DTypeError: for what is no array of floating numbers.
+        DTypeError: for what is no array of floating numbers, or no module.
         ShapeError: for other axes, or several images where one is wanted.
         DomainError: for NaN and infinity.
     """
     what = "images" if several else "image"
+    if not isinstance(model, nn.Module):
+        raise DTypeError(f"{op}: model is a {type(model).__name__}, expected an nn.Module → give the network first")
     if not hasattr(images, "shape") or not hasattr(images, "dtype"):
         raise DTypeError(f"{op}: {what} is a {type(images).__name__}, expected an array or tensor → np.asarray(...)")
     if np.dtype(images.dtype).kind != "f":
@@ -50,6 +55,21 @@ def batch(op: str, model: nn.Module, images: Any, several: bool = False) -> Tens
     x = x.reshape((-1, *shape[-3:])).detach()
     x.requires_grad = True
     return x
+
+
+def whole(op: str, name: str, value: Any, least: int = 1) -> int:
+    """Return the value if it is an integer of at least `least`, else raise a `DomainError`."""
+    if not hasattr(value, "__index__") or value < least:
+        raise DomainError(f"{op}: {name} is {value!r}, expected an integer → give one of at least {least}")
+    return index(value)
+
+
+def within(op: str, name: str, value: Any, most: float | None = None) -> float:
+    """Return the value if it is a finite number from 0 to `most`, else raise a `DomainError`."""
+    if not isinstance(value, Real) or not isfinite(value) or not 0 <= float(value) <= (inf if most is None else most):
+        to = "on" if most is None else f"to {most}"
+        raise DomainError(f"{op}: {name} is {value!r}, expected a number from 0 {to} → choose another one")
+    return float(value)
 
 
 def layer_at(op: str, model: nn.Module, path: str) -> nn.Module:
@@ -123,15 +143,15 @@ def unit_at(op: str, layer: str, out: Tensor, unit: Unit, n: int = 0) -> tuple[i
     shape = tuple(out.shape[1:])
     if unit is None:
         return tuple(map(int, np.unravel_index(int(out[n].reshape(-1).argmax(0).item()), shape)))
-    index = tuple(unit) if isinstance(unit, Sequence) else (unit,)
-    fits = 0 < len(index) <= len(shape)
-    if not fits or not all(hasattr(i, "__index__") and -m <= i < m for i, m in zip(index, shape)):
+    given = unit.tolist() if isinstance(unit, np.ndarray) else unit
+    at = tuple(given) if isinstance(given, Sequence) else (given,)
+    if not 0 < len(at) <= len(shape) or not all(hasattr(i, "__index__") and -m <= i < m for i, m in zip(at, shape)):
         where = f"layer {layer!r}" if layer else "the network"
         raise IndexingError(
             f"{op}: unit is {unit!r} but {where} answers with {'×'.join(map(str, shape))} "
             f"→ give up to {len(shape)} indices, each below its axis's size"
         )
-    return tuple(int(i) % m for i, m in zip(index, shape))
+    return tuple(index(i) % m for i, m in zip(at, shape))
 
 
 def slopes(out: Tensor, to: Tensor, units: Sequence[tuple[int, ...]], activation: bool = False) -> Tensor | None:

@@ -151,6 +151,7 @@ def show_the_work(model: nn.Module, image: Any, layer: str | None = None, unit: 
     total    +10.0000
     """
     op = "show_the_work"
+    x = batch(op, model, image)
     if layer is None:
         layer = next(iter(convolutions(model)), "")
     conv = layer_at(op, model, layer)
@@ -164,7 +165,7 @@ def show_the_work(model: nn.Module, image: Any, layer: str | None = None, unit: 
         if next(module.children(), None) is None
     ]
     try:
-        answers(op, model, batch(op, model, image), [layer], record=False)
+        answers(op, model, x, [layer], record=False)
     finally:
         for handle in handles:
             handle.remove()

@@ -4,6 +4,8 @@ import re
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import autograd
 import nn
@@ -14,7 +16,7 @@ IMAGE = np.random.default_rng(0).random((3, 8, 8), np.float32)
 WAYS = {
     "saliency": see.saliency, "guided": see.guided, "deconvnet": see.deconvnet, "occlusion": see.occlusion,
     "grad_cam": see.grad_cam, "maximise": see.maximise, "receptive_field": see.receptive_field,
-    "show_the_work": see.show_the_work, "maps": lambda network, image: see.maps(network, image),
+    "show_the_work": see.show_the_work, "maps": see.maps, "activations": see.activations, "depth": see.depth,
 }  # fmt: skip
 
 
@@ -72,8 +74,10 @@ def test_other_arguments_that_make_no_sense():
         (lambda: see.occlusion(net, IMAGE, fill=[0.0, 0.0]), "fill has 2 numbers but the image C=3"),
         (lambda: see.grad_cam(net, IMAGE, layer="fc"), r"layer 'fc' answers with \(5,\), expected maps"),
         (lambda: see.grad_cam(net[4:], IMAGE), "no Conv2d"),
-        (lambda: see.maximise(net, IMAGE, steps=-1), "steps is -1, expected ≥ 0"),
-        (lambda: see.maximise(net, IMAGE, bounds=(1, 0)), r"bounds is \(1, 0\), expected the smaller"),
+        (lambda: see.occlusion(net, IMAGE, fill=np.nan), "fill is nan, expected finite numbers"),
+        (lambda: see.maximise(net, IMAGE, bounds=(1, 0)), r"bounds is \(1, 0\), expected two numbers"),
+        (lambda: see.maximise(net, IMAGE, bounds=5), "bounds is 5, expected two numbers"),
+        (lambda: see.depth(net, IMAGE, []), r"depth: layers is \[\], which is none of this network"),
         (lambda: see.show_the_work(net, IMAGE, "relu"), "is a ReLU, expected a Conv2d → one of 'conv1'"),
         (lambda: see.features(net, IMAGE[None], "relu", most=2), "most=2 but 1 images"),
         (lambda: see.features(net, IMAGE[None], "fc", most=1), r"answers with shape \(5,\), expected maps"),
@@ -83,12 +87,50 @@ def test_other_arguments_that_make_no_sense():
     for call, words in cases:
         with pytest.raises(DomainError, match=words):
             call()
-    with pytest.raises(IndexingError, match=r"channels has \[4\] but layer 'relu' has 4 maps"):
+    with pytest.raises(IndexingError, match=r"channels is \[1, 4\] but layer 'relu' has 4 maps"):
         see.features(net, IMAGE[None], "relu", channels=[1, 4], most=1)
     with pytest.raises(IndexingError, match="expected filter, row and column"):
         see.show_the_work(net, IMAGE, unit=2)
     with pytest.raises(ShapeError, match="expected C H W"):
         see.picture(IMAGE[0])
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("model", [None, "net", lambda x: x])
+def test_what_is_no_network(way, model):
+    with pytest.raises(DTypeError, match=f"^{way}: model is a .*expected an nn.Module"):
+        WAYS[way](model, IMAGE)
+
+
+NO_NUMBER = st.none() | st.text() | st.just(np.nan) | st.just(np.inf) | st.floats(max_value=0, exclude_max=True)
+WHOLE = [
+    (see.maximise, "steps"), (see.maximise, "jitter"), (see.maximise, "seed"), (see.occlusion, "batch_size"),
+    (see.depth, "most"), (see.activations, "most"), (see.features, "most"), (see.features, "batch_size"),
+]  # fmt: skip
+
+
+@given(st.sampled_from(WHOLE), NO_NUMBER | st.floats(0.1, 0.9) | st.integers(max_value=-1))
+def test_numbers_that_must_be_whole(argument, value):
+    way, name = argument
+    given = {"layer": "relu"} if way is see.features else {}
+    images = IMAGE[None] if way is see.features else IMAGE
+    with pytest.raises(DomainError, match=f"{name} is .*expected an integer"):
+        way(network(), images, **given, **{name: value})
+
+
+@given(st.sampled_from(["rate", "decay", "blur"]), NO_NUMBER)
+def test_numbers_that_must_be_finite(name, value):
+    with pytest.raises(DomainError, match=f"maximise: {name} is .*expected a number from 0"):
+        see.maximise(network(), IMAGE, **{name: value})
+
+
+@given(st.tuples(st.integers(0, 3), st.integers(0, 5), st.integers(0, 5)))
+def test_a_unit_may_be_an_array(unit):
+    net = network()
+    expected = see.saliency(net, IMAGE, unit, layer="relu")
+    found = see.saliency(net, IMAGE, np.array(unit), layer="relu")
+    assert found.unit == expected.unit == unit
+    np.testing.assert_array_equal(found.values, expected.values)
 
 
 def test_layers_that_do_not_run_or_answer_with_several_things():

@@ -30,14 +30,26 @@ PUBLISHED = Published(
     {
         "conv1": {
             "output": "112×112×64",
-            "parameters": ("2.7K", "7·7·3·64 is 9,408"),
-            "multiply-adds": ("34M", "112·112·9,408 is 118 M"),
+            "parameters": ("2.7K", "7·7·3·64 is 9,408; (7 + 7)·3·64 would be 2,688"),
+            "multiply-adds": ("34M", "112·112·9,408 is 118 M; 112·112·2,688 would be 34 M"),
         },
         "maxpool1": {"output": "56×56×64"},
-        "conv3": {"output": "56×56×192"},
+        "conv3": {
+            "output": "56×56×192",
+            "parameters": ("112K", "with those of conv2, and a K of 1,024: 114,688 weights"),
+            "multiply-adds": ("360M", "with those of conv2: 359.7 M"),
+        },
         "maxpool2": {"output": "28×28×192"},
-        "inception3a": {"output": "28×28×256", "parameters": ("159K", _OTHERWISE), "multiply-adds": "128M"},
-        "inception3b": {"output": "28×28×480", "parameters": ("380K", _OTHERWISE), "multiply-adds": "304M"},
+        "inception3a": {
+            "output": "28×28×256",
+            "parameters": ("159K", "its K is 1,024: 159.5 K of weights, rounded down"),
+            "multiply-adds": "128M",
+        },
+        "inception3b": {
+            "output": "28×28×480",
+            "parameters": ("380K", "its K is 1,024: 379.6 K"),
+            "multiply-adds": "304M",
+        },
         "maxpool3": {"output": "14×14×480"},
         "inception4a": {
             "output": "14×14×512",
@@ -52,7 +64,7 @@ PUBLISHED = Published(
         "inception5a": {"output": "7×7×832", "parameters": ("1072K", _OTHERWISE), "multiply-adds": ("54M", _OTHERWISE)},
         "inception5b": {"output": "7×7×1024", "parameters": ("1388K", _OTHERWISE), "multiply-adds": "71M"},
         "avgpool": {"output": "1×1×1024"},
-        "fc": {"output": "1000", "weights": ("1000K", "1024·1000 is 1,024,000"), "multiply-adds": "1M"},
+        "fc": {"output": "1000", "weights": ("1000K", "its K is 1,024: 1024·1000 is 1,024,000"), "multiply-adds": "1M"},
         "": {"depth": "22"},
     },
 )

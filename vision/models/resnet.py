@@ -73,7 +73,13 @@ MULTIPLY_ADDS: dict[int, str | tuple[str, str]] = {  # table 1
     101: "7.6 G",
     152: "11.3 G",
 }
-PARAMETERS = {18: "11.7 M", 34: "21.8 M", 50: "25.6 M", 101: "44.5 M", 152: "60.2 M"}  # of the published weights
+PARAMETERS = {
+    18: "11.7 M",
+    34: "21.8 M",
+    50: "25.6 M",
+    101: "44.5 M",
+    152: "60.2 M",
+}  # of the weights that torchvision publishes: the paper gives none
 
 
 def _published(depth: int, variant: str) -> Published:
@@ -89,7 +95,11 @@ def _published(depth: int, variant: str) -> Published:
         "fc": {"output": "1000"},
         "": {"depth": str(depth), "parameters": PARAMETERS[depth], "multiply-adds": products},
     }
-    return Published("He et al. 2015, table 1; parameters of the published weights", (3, 224, 224), figures)
+    return Published(
+        "He et al. 2015, table 1; parameters, not in the paper: the weights that torchvision publishes",
+        (3, 224, 224),
+        figures,
+    )
 
 
 def resnet(depth: int, variant: str = "torchvision", num_classes: int = 1000) -> Network:

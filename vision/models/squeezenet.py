@@ -37,9 +37,9 @@ PUBLISHED = {
         },
     ),
     "1.1": Published(
-        "the authors' README beside the weights",
+        "filters: the authors' README beside the weights; parameters: those that torchvision publishes",
         (3, 227, 227),
-        {"features.0": {"output": "113×113×64"}, "": {"parameters": "1,235,496"}},
+        {"features.0": {"weights": "64·3·3·3"}, "": {"parameters": "1,235,496"}},
     ),
 }
 

@@ -151,6 +151,9 @@ class Composite(Op):
             except kernels.UnavailableError as error:
                 kernels.forgo(error)
                 self.forgo(kernel)
+            tensors = [x if x is None else Tensor(x, w) for x, w in zip(inputs, wanted, strict=True)]
+            g = tuple(map(make, g)) if isinstance(g, tuple) else make(g)
+            return [_raw(dx) for dx in self.pull(g, parents, (*tensors, None), params)]
         with use_kernels(False):
             return differentiate(lambda xs: self.definition(*xs, *params), inputs, wanted, g)
 

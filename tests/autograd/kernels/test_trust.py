@@ -14,8 +14,9 @@ from numpy.lib.stride_tricks import as_strided
 pytest.importorskip("numba")
 
 import autograd
+from autograd import kernels
 from autograd.kernels.cpu.layout import distance
-from autograd.ops.normalize import class_cross_entropy
+from autograd.ops.normalize import batch_norm_training, class_cross_entropy
 from nn.optim import algorithms
 from tests.autograd.kernels.layouts import LAYOUTS
 
@@ -25,6 +26,34 @@ def output_of(program, **environment):
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, env={**os.environ, **environment})
     assert done.returncode == 0, done.stderr
     return done.stdout.strip(), done.stderr
+
+
+def test_where_only_the_way_back_does_not_compile_the_definition_goes_it():
+    class Half:
+        def forward(self, x, w, b, residual, eps, activation):
+            return (x.copy(), x.mean(0), x.var(0)), None
+
+        def backward(self, *_):
+            raise kernels.UnavailableError("half", "no way back")
+
+    rng = np.random.default_rng(1)
+    arrays = [rng.standard_normal(s) for s in ((5, 3), 3, 3)]
+
+    def gradients():
+        inputs = [autograd.Tensor(a, requires_grad=True) for a in arrays]
+        out = batch_norm_training(*inputs)
+        return autograd.gradients(out[0], inputs, autograd.Tensor(np.arange(15.0).reshape(5, 3)))
+
+    with autograd.use_kernels(False):
+        expected = gradients()
+    kernels.register("batch_norm_training", np.ndarray, lambda spec: Half(), name="half", priority=1000)
+    try:
+        with pytest.warns(RuntimeWarning, match="no way back"):
+            found = gradients()
+    finally:
+        kernels.unregister("batch_norm_training", np.ndarray, "half")
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(a.data, b.data)
 
 
 @pytest.mark.parametrize("layout", [*LAYOUTS, "broadcast"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import autograd
 import nn
 from autograd import Tensor
-from nn import Conv2d, Flatten, Parameter
+from nn import AdaptiveMaxPool2d, Conv2d, Flatten, Parameter
 from nn.published import Published
 from vision.models.network import Network
 
@@ -77,7 +77,8 @@ def _fixed(conv: Conv2d) -> Conv2d:
 def neocognitron(num_classes: int = 24, planes: int = 24) -> Network:
     """Neocognitron: S, C, S, C, S, C; the cells of the last layer stand for the patterns.
 
-    Shapes: x (N, 1, 16, 16), bright on 0 → (N, num_classes). Sizes, r and the
+    Shapes: x (N, 1, H, W), bright on 0 → (N, num_classes); the paper's H = W = 16 pixels, in larger images the cell
+    that answers most counts. Sizes, r and the
     connections are the paper's; the strides and margins between them are those that give its sizes. It learns without
     a teacher, by reinforcing the cells that answer most; here the modifiable synapses are parameters like all others.
 
@@ -92,6 +93,7 @@ def neocognitron(num_classes: int = 24, planes: int = 24) -> Network:
             "C2": CCells(planes, 5, stride=2, padding=4),
             "S3": SCells(planes, num_classes, 5, padding=0, r=1.5),
             "C3": CCells(num_classes, 2, stride=1, padding=0),
+            "anywhere": AdaptiveMaxPool2d(1),  # changes nothing at 16 pixels
             "flatten": Flatten(),
         },
         PUBLISHED,

@@ -43,6 +43,6 @@ def choose(name: str, wanted: Key, choices: Mapping[Key, Value]) -> Value:
     Traceback (most recent call last):
     autograd.errors.DomainError: alexnet: variant is 'papper', expected one of 'paper', 'torchvision'
     """
-    if wanted not in choices:
+    if wanted not in list(choices):  # a list has no hash
         raise DomainError(f"{name} is {wanted!r}, expected one of {', '.join(map(repr, choices))}")
     return choices[wanted]

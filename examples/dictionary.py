@@ -3,8 +3,8 @@
 The dictionary is learned from pairs of sentences: IBM's first model (Brown et al. 1993, sec. 4.1) says which word of
 one language most often stands for which of the other.
 
->>> words = learn([("das Haus", "the house"), ("das Buch", "the book"), ("ein Buch", "a book")])
->>> translate("Ein Haus!", words)
+>>> known = learn([("das Haus", "the house"), ("das Buch", "the book"), ("ein Buch", "a book")])
+>>> translate("Ein Haus!", known)
 'A house!'
 """
 
@@ -20,9 +20,14 @@ WORD = re.compile(r"\w+(?:'\w+)?|[^\w\s]")
 BEFORE = re.compile(r" (?=[.,:;?!)])")  # where no space is written
 
 
+def words(text: str) -> list[str]:
+    """The words and marks of a text, in small letters."""
+    return WORD.findall(text.lower())
+
+
 def learn(pairs: Iterable[Pair], rounds: int = 8) -> dict[str, str]:
     """The most probable translation of every word, in small letters: t(target word | source word), by EM."""
-    sides = [[WORD.findall(text.lower()) for text in texts] for texts in zip(*pairs, strict=True)]
+    sides = [[words(text) for text in texts] for texts in zip(*pairs, strict=True)]
     names = [sorted({word for words in side for word in words}) for side in sides]
     number = [{word: i for i, word in enumerate(known)} for known in names]
     links = []  # (place of a target word, target word, source word) for all that may belong together
@@ -43,7 +48,7 @@ def learn(pairs: Iterable[Pair], rounds: int = 8) -> dict[str, str]:
     return {names[0][word[i]]: names[1][entries[i] % len(names[1])] for i in order}  # the last of each stays
 
 
-def translate(text: str, words: dict[str, str]) -> str:
+def translate(text: str, known: dict[str, str]) -> str:
     """Word by word; one that is not in the dictionary stays as it is."""
-    out = BEFORE.sub("", " ".join(words.get(word, word) for word in WORD.findall(text.lower())))
+    out = BEFORE.sub("", " ".join(known.get(word, word) for word in words(text)))
     return out[:1].upper() + out[1:] if text[:1].isupper() else out

@@ -26,6 +26,7 @@ import dictionary
 from corpora import german, pairs, phrases
 from corpora.languages import Languages
 from corpora.pairs import Pair, Parts
+from measures import report
 
 import autograd
 import nn
@@ -183,36 +184,6 @@ def translate(model: Translator, languages: Languages, texts: Sequence[str], wid
     return out
 
 
-def measure(written: Sequence[str], wanted: Sequence[str]) -> dict[str, float]:
-    """Exact matches in %; with sacrebleu also BLEU (Papineni et al. 2002) and chrF (Popović 2015), 0 … 100."""
-    found = {"exact": 100 * sum(w == t for w, t in zip(written, wanted, strict=True)) / len(wanted)}
-    try:
-        import sacrebleu
-    except ImportError:
-        return found
-    for name, score in (("BLEU", sacrebleu.corpus_bleu), ("chrF", sacrebleu.corpus_chrf)):
-        found[name] = score(list(written), [list(wanted)]).score
-    return found
-
-
-def report(rows: dict[str, list[str]], tested: list[Pair], parts: dict[str, Callable[[Pair], bool]]) -> dict:
-    """Measure and print each way to translate, on all test pairs and on those of each part."""
-    result: dict = {}
-    for part, belongs in {"all": lambda pair: True, **parts}.items():
-        chosen = [i for i, pair in enumerate(tested) if belongs(pair)]
-        if not chosen:
-            continue
-        print(f"\n{part}: {len(chosen):,} test pairs")
-        for name, written in rows.items():
-            found = measure([written[i] for i in chosen], [tested[i][1] for i in chosen])
-            result.setdefault(part, {"pairs": len(chosen)})[name] = found
-            print(f"{name:>24}  " + "  ".join(f"{kind} {value:5.1f}" for kind, value in found.items()))
-        ratios = {name: found["chrF"] for name, found in result[part].items() if name != "pairs" and "chrF" in found}
-        if ratios and (best := max(ratios, key=ratios.__getitem__)) != "network":
-            print(f"    the network does not win: {best} has the better chrF")
-    return result
-
-
 def shown(piece: str) -> str:
     """A piece as every font has it: the syllables of Hangul by their names."""
     spelled = "".join(unicodedata.name(c).split()[-1].lower() if "가" <= c <= "힣" else c for c in piece)
@@ -276,7 +247,8 @@ def main() -> None:
     print(parts)
 
     autograd.manual_seed(args.seed)
-    languages = Languages(plan.stages[0].lessons(parts), plan.merges)
+    learned = plan.stages[0].lessons(parts)
+    languages = Languages(learned, plan.merges)
     sizes = len(languages.source.vocabulary), len(languages.target.vocabulary)
     model = Translator(*sizes, plan.width).to(args.device)
     print(f"{sizes[0]:,} and {sizes[1]:,} pieces, {sum(p.size for p in model.parameters()):,} parameters")
@@ -290,9 +262,14 @@ def main() -> None:
     print(f"{len(texts):,} translations in {time.perf_counter() - began:.0f} s")
     for name, known in {"dictionary": parts.train, "dictionary and phrases": parts.train + parts.extra}.items():
         if name == "dictionary" or parts.extra:
-            words = dictionary.learn(known)
-            rows[name] = [dictionary.translate(text, words) for text in texts]
-    result = report(rows, parts.test, plan.kinds)
+            entries = dictionary.learn(known)
+            rows[name] = [dictionary.translate(text, entries) for text in texts]
+    known = [{word for text in side for word in dictionary.words(text)} for side in zip(*learned, strict=True)]
+    kinds = {
+        **plan.kinds,
+        "all words known": lambda pair: all(known[i].issuperset(dictionary.words(pair[i])) for i in (0, 1)),
+    }
+    result = report(rows, parts.test, kinds)
     seconds, epochs = sum(history["seconds"]), len(history["seconds"])
     result |= {"program": f"translate {args.pairs}", "seed": args.seed, "epochs": epochs, "seconds": seconds}
     (args.out / "result.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")

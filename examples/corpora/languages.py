@@ -1,9 +1,9 @@
 """Texts of two languages as arrays of numbers, and back.
 
 >>> both = Languages([("ein Haus", "a house"), ("ein Baum", "a tree")], merges=9)
->>> numbers = both.source.encode("ein Raum")
->>> both.source.decode(numbers), both.source.unknown("ein Raum?")
-('ein raum', ['?'])
+>>> numbers = both.source.encode("ein Saum")
+>>> both.source.decode(numbers), both.source.unknown("ein Saum?")
+('ein saum', ['?'])
 """
 
 from __future__ import annotations

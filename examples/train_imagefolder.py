@@ -1,4 +1,4 @@
-"""Train any of the published networks on a folder of pictures, `FOLDER/class/picture.jpg`.
+"""Train any of the published networks for colours on a folder of pictures, `FOLDER/class/picture.jpg`.
 
     python -m vision.datasets emoji --folder pictures                          real pictures to begin with
     python examples/train_imagefolder.py pictures --size 64 --epochs 30
@@ -12,7 +12,6 @@ learning curve, the confusion matrix, and the worst mistakes.
 from __future__ import annotations
 
 import argparse
-import inspect
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +20,11 @@ import numpy as np
 import autograd
 import nn
 from autograd import Tensor
-from autograd.errors import AutogradError, DataError
+from autograd.errors import AutogradError, DataError, ShapeError
 from vision import models, see, transforms
 from vision.datasets import ImageFolder
 
-NETWORKS = sorted(
-    name for name in models.__all__ if "num_classes" in inspect.signature(getattr(models, name)).parameters
-)
+NETWORKS = sorted({*models.__all__} - {"lenet5", "neocognitron", "resnet"})  # two see no colours; `resnet18`, ...
 MIX = {"none": None, "mixup": transforms.Mixup, "cutmix": transforms.CutMix}
 IMAGENET = transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 AUXILIARY = 0.3  # weight of GoogLeNet's auxiliary classifiers (Szegedy et al. 2015, sec. 5)
@@ -59,6 +56,10 @@ def folders(root: Path, size: int, **options: Any) -> tuple[Any, Any, tuple[str,
             raise DataError(f"{root}: train has classes {train.classes}, valid {valid.classes} → make them equal")
         return train, valid, train.classes
     every = ImageFolder(root, (larger, larger), fit="crop", **options)
+    if len(every) < 10:
+        raise DataError(
+            f"{root}: {len(every)} pictures, expected ≥ 10 to keep a tenth → add some, or train/ and valid/"
+        )
     kept = np.arange(len(every)) % 10 == 9
     return nn.data.Subset(every, np.flatnonzero(~kept)), nn.data.Subset(every, np.flatnonzero(kept)), every.classes
 
@@ -108,6 +109,11 @@ def main() -> None:
     valid = nn.data.DataLoader(valid_set, args.batch_size, transform=plain, **shared)
 
     model = getattr(models, args.model)(num_classes=len(classes))
+    try:
+        table = nn.summary(model, (1, 3, args.size, args.size))
+    except ShapeError as error:
+        raise ShapeError(f"{args.model} does not take pictures of --size {args.size}: {error}") from error
+    print(f"{args.model}: {table.parameters:,} parameters, {table.multiply_adds:,} multiply-adds for a picture")
     if args.weights:
         print(begin_with(model, args.weights))
     model = model.to(args.device)
@@ -151,6 +157,8 @@ def begin_with(model: nn.Module, path: Path) -> str:
     own, given = model.state_dict(), nn.load(path)
     given = given.get("model", given)  # of a checkpoint, or of a file of weights alone
     fitting = {name: given[name] for name in own if name in given and given[name].shape == own[name].shape}
+    if not fitting:
+        raise DataError(f"--weights {path}: none of {len(given)} entries fits the model's {len(own)} → another --model")
     model.load_state_dict({**own, **fitting})
     missing = [name for name in own if name not in fitting]
     return f"{len(fitting)} of {len(own)} weights from {path}" + (

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import autograd
+import nn
 from vision.datasets import MNIST, cache_dir
 
 ROOT = Path(__file__).parents[2]
@@ -152,6 +154,17 @@ def test_train_imagefolder_says_what_does_not_fit(pictures, tmp_path):
     (pictures / "valid" / "light").rename(pictures / "valid" / "bright")
     other = train_imagefolder(pictures, "--skip-errors", cwd=tmp_path)
     assert other.returncode == 1 and "train has classes ('dark', 'light'), valid ('bright', 'dark')" in other.stderr
+    small = train_imagefolder(pictures / "train", "--size", "8", "--skip-errors", cwd=tmp_path)
+    assert small.returncode == 1 and "squeezenet1_1 does not take pictures of --size 8" in small.stderr
+    nn.save({"w": autograd.zeros(1)}, tmp_path / "other.safetensors")
+    strange = train_imagefolder(pictures / "train", "--skip-errors", "--weights", "other.safetensors", cwd=tmp_path)
+    assert strange.returncode == 1 and "none of 1 entries fits the model's 52" in strange.stderr
+    for path in (pictures / "train").rglob("1*.png"):
+        path.rename(path.with_suffix(".txt"))
+    for path in (pictures / "train").rglob("[4-9].png"):
+        path.rename(path.with_suffix(".txt"))
+    few = train_imagefolder(pictures / "train", cwd=tmp_path)
+    assert few.returncode == 1 and "8 pictures, expected ≥ 10 to keep a tenth" in few.stderr
     empty = tmp_path / "empty"
     empty.mkdir()
     none = train_imagefolder(empty, cwd=tmp_path)

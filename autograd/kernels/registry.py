@@ -115,6 +115,9 @@ def unless_small(
     return (lambda x, *rest: (reference if getattr(x, "size", 0) < least else planner)(x, *rest)) if least else planner
 
 
+MOST = 256  # specs that a planner remembers: what some plans prepare is large
+
+
 class Planner:
     """Checks a call against the contract and chooses its kernel, once per spec."""
 
@@ -133,7 +136,10 @@ class Planner:
             self._refuse(arrays)
         run = self.cache.get(key)
         if run is None:
-            run = self.cache[key] = self.plan(*key)
+            run = self.plan(*key)
+            if len(self.cache) >= MOST:
+                self.cache.clear()
+            self.cache[key] = run
         try:
             return run(*args)
         except UnavailableError as error:

@@ -137,3 +137,16 @@ def test_wrong_indices():
         nn.Embedding(3, 2, padding_idx=3)
     with pytest.raises(AutogradError):
         nn.Embedding(3, 2)(autograd.tensor([3]))
+
+
+@pytest.mark.parametrize("layer", [nn.Conv2d(3, 4, 3), nn.BatchNorm2d(3)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64, bool])
+def test_integer_images_are_refused_by_layers_with_weights(layer, dtype):
+    with pytest.raises(DTypeError, match=r"x is .*expected floating numbers .* divided by 255"):
+        layer(autograd.tensor(np.ones((1, 3, 5, 5), dtype)))
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_filter_larger_than_the_image_is_explained_with_a_bias_too(bias):
+    with pytest.raises(ShapeError, match="w"):
+        nn.Conv2d(3, 8, 11, 4, bias=bias)(autograd.ones((1, 3, 8, 8)))

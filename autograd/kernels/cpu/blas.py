@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import os
 import threading
 from functools import cache
 from pathlib import Path
@@ -90,6 +91,17 @@ class _Alone:
             if not _held and _before > 1 and (known := _threads()):
                 known[1](_before)
 
+
+def _after_fork() -> None:
+    """In a child process nobody is in the block, whoever was in its parent."""
+    global _holding, _held
+    if _held and _before > 1 and (known := _threads()):
+        known[1](_before)
+    _holding, _held = threading.Lock(), 0
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 _alone = _Alone()
 

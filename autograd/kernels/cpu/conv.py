@@ -46,6 +46,8 @@ def _algorithm(spec: Spec, x: Ints, w: Ints, y: Ints | None) -> Any:
         return None
     n, c, *size = x
     windows = tuple(y[2:]) if y else counts(tuple(size), w[2:], stride, padding, dilation)
+    if min(windows) < 1:
+        return None  # the reference says what is wrong
     case = Case((n, *size, c), w, (n, *windows, w[0]), stride, padding, dilation, groups)
     return next((a for a in ALGORITHMS if a.serves(case)), None)
 

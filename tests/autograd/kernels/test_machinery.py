@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -16,7 +17,9 @@ from hypothesis import strategies as st
 
 import autograd
 from autograd import kernels
+from autograd.core.primitive import registry as primitives
 from autograd.errors import DomainError
+from autograd.kernels import registry
 from autograd.kernels.cpu import blas, memory, threads
 
 
@@ -186,3 +189,25 @@ def test_a_kernel_that_cannot_run_leaves_the_call_to_the_reference():
                 assert np.array_equal(autograd.exp(np.zeros(3)), np.ones(3))
     finally:
         kernels.unregister("exp", np.ndarray, "broken")
+
+
+def test_a_planner_remembers_only_so_many_shapes(monkeypatch):
+    monkeypatch.setattr(registry, "MOST", 4)
+    op = primitives["relu"]
+    planner = registry.Planner(op, kernels.offers("relu", np.ndarray), lambda x: np.maximum(x, 0))
+    for size in [*range(1, 20), 1]:
+        x = np.linspace(-1, 1, size, dtype=np.float32)
+        np.testing.assert_array_equal(planner(x), np.maximum(x, 0))
+        assert len(planner.cache) <= 4
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_child_forked_while_the_blas_is_held_may_use_it():
+    with blas.alone():
+        before = blas._before
+        child = os.fork()
+        if child == 0:
+            with blas.alone():
+                fine = blas._held == 1
+            os._exit(0 if fine and blas.get_num_threads() in (None, before) else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

@@ -4,12 +4,11 @@ from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
-import torch
 
 HERE = Path(__file__).parent
 
 
-def nest():
+def nest(torch):
     """What `expected()` of test_torch_files.py says in NumPy."""
     numbers = torch.arange(24.0)
     state = OrderedDict()
@@ -38,6 +37,8 @@ def nest():
 
 
 if __name__ == "__main__":
-    torch.save(nest(), HERE / "zip.pth")
-    torch.save(nest(), HERE / "legacy.pth", _use_new_zipfile_serialization=False)
-    torch.save(nest(), HERE / "protocol4.pth", pickle_protocol=4)
+    import torch
+
+    torch.save(nest(torch), HERE / "zip.pth")
+    torch.save(nest(torch), HERE / "legacy.pth", _use_new_zipfile_serialization=False)
+    torch.save(nest(torch), HERE / "protocol4.pth", pickle_protocol=4)

@@ -66,7 +66,7 @@ SHORT = {"up to 10 words": lambda pair: german.size(pair) <= 10}
 SENTENCES = (Stage(3, 3e-3, dropout=0.15, repeats=2, extra=True), Stage(6, 1e-3, dropout=0.3))
 PLANS = {
     "german": Plan(german.load, 3000, width=192, batch=64, stages=SENTENCES, kinds=SHORT),
-    "french": Plan(lambda: phrases.load("fr"), 800, 192, batch=32, stages=(Stage(25, 3e-3, 0.3),), kinds=COMPOSED),
+    "french": Plan(lambda: phrases.load("fr"), 2500, 192, batch=32, stages=(Stage(25, 3e-3, 0.3),), kinds=COMPOSED),
     "korean": Plan(lambda: phrases.load("ko"), 800, 192, batch=32, stages=(Stage(25, 3e-3, 0.3),), kinds=COMPOSED),
 }
 OWN = Plan(None, 2000, width=192, batch=32, stages=(Stage(25, 3e-3, dropout=0.3),))

@@ -65,7 +65,7 @@ def check_image(module: Module, x: Tensor, dims: int, channels: int | None = Non
 
     Raises:
         ShapeError: naming the layer, its path and both values; it asks about NHWC where the last axis would fit.
-        DTypeError: for integers where the layer has weights.
+        DTypeError: for integers where the layer computes with channels.
     """
     shape = shape_of(module, x)
     lone = len(shape) == dims + 1
@@ -76,7 +76,8 @@ def check_image(module: Module, x: Tensor, dims: int, channels: int | None = Non
         )
     if channels is not None and x.dtype.kind not in "fc":
         raise DTypeError(
-            f"{type(module).__name__}: x is {x.dtype}, expected floating numbers → use x.to('float32'), for bytes divided by 255"
+            f"{type(module).__name__}: x is {x.dtype}, expected floating numbers "
+            "→ use x.to('float32'), for bytes divided by 255"
         )
     found = shape[0] if lone else shape[1]
     if channels is None or found == channels:

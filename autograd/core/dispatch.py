@@ -166,9 +166,8 @@ def build_pull(op: Primitive) -> Callable[..., Any]:
     inputs = [o.name for o in op.contract.inputs]
     namespace: dict[str, Any] = {f"rule_{x}": rule for x, rule in op.rules.items()}
     namespace |= {f"deriv_{x}": deriv for x, deriv in op.deriv.items()}
-    served = {
-        x: rule for x, rule in op.served.items() if rule.forward is op.rules.get(x)
-    }  # other rules run as they are
+    # Other rules than those that a kernel was made for run as they are.
+    served = {x: rule for x, rule in op.served.items() if rule.forward is op.rules.get(x)}
     namespace |= {f"served_{x}": rule for x, rule in served.items()}
 
     def unpack(names: list[str] | tuple[str, ...], of: str) -> str:

@@ -139,9 +139,9 @@ def test_wrong_indices():
         nn.Embedding(3, 2)(autograd.tensor([3]))
 
 
-@pytest.mark.parametrize("layer", [nn.Conv2d(3, 4, 3), nn.BatchNorm2d(3)])
+@pytest.mark.parametrize("layer", [nn.Conv2d(3, 4, 3), nn.ConvTranspose2d(3, 4, 3)])
 @pytest.mark.parametrize("dtype", [np.uint8, np.int64, bool])
-def test_integer_images_are_refused_by_layers_with_weights(layer, dtype):
+def test_integer_images_are_refused_by_convolutions(layer, dtype):
     with pytest.raises(DTypeError, match=r"x is .*expected floating numbers .* divided by 255"):
         layer(autograd.tensor(np.ones((1, 3, 5, 5), dtype)))
 

@@ -50,6 +50,8 @@ def load(longest: int = 20, phrase: int = 4) -> Parts:
     phrases = (pair for pair in short if not is_sentence(pair) and size(pair) <= phrase)
     parts.extra = [pair for pair in phrases if used.issuperset(word.lower() for word in WORD.findall(pair[1]))]
     parts.extra = list(dict(reversed(parts.extra)).items())  # one translation for each: the first
+    held_out = {text.lower() for pair in parts.valid + parts.test for text in pair}
+    parts.extra = [pair for pair in parts.extra if held_out.isdisjoint(text.lower() for text in pair)]
     return parts
 
 

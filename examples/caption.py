@@ -210,7 +210,6 @@ def main() -> None:
     history = trainer.fit(*loaders, epochs=plan.epochs)
     if trainer.stopped == "interrupt":
         raise SystemExit("the same command with --resume continues")
-    trainer.restore_best()
 
     results, shown = {}, []
     for part in held_out:

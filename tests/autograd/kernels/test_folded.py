@@ -58,7 +58,8 @@ def test_it_is_the_reference_s(problem):
 def test_what_is_no_number_goes_where_it_belongs(problem, special):
     y, *rest = problem
     y.flat[y.size // 3] = special
-    found, expected = both(y, *rest)
+    with np.errstate(invalid="ignore"):  # some BLAS multiply what lies beside the numbers
+        found, expected = both(y, *rest)
     np.testing.assert_array_equal(np.isnan(found), np.isnan(expected))
     np.testing.assert_array_equal(np.isinf(found), np.isinf(expected))
 

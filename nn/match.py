@@ -10,9 +10,10 @@ from typing import Any
 from autograd.errors import DataError, DomainError
 from nn.conv import _Conv
 from nn.linear import Linear
-from nn.module import LoadResult, Module
+from nn.module import Module
 from nn.recurrent.cells import RNNCellBase
 from nn.recurrent.layers import RNNBase
+from nn.state import LoadResult
 
 Rename = Mapping[str, str | None] | Callable[[str], str | None]
 LAYOUTS = ("OIHW", "HWIO")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import autograd
 from autograd import Tensor
+from autograd.errors import DTypeError, ShapeError
 from nn.flow import Flow, Seen
 from nn.measure import Field, multiply_adds, receptive_field
 from nn.module import Module
@@ -96,6 +96,10 @@ def summary(model: Module, inputs: Any, dtype: Any = None) -> Summary:
         inputs: the shape of one input, N included (zeros are used), a tensor or packed batch, or a sequence of such.
         dtype: element type of inputs given by their shape.
 
+    Raises:
+        DTypeError: if `model` is no module, or an input neither a shape nor a tensor.
+        ShapeError: if a size is negative, or the model does not take the shape.
+
     Biases are the parameters named `bias…`, weights the others. Multiply-adds are those of linear, convolutional
     and recurrent layers. Receptive fields (pixels) are followed from the input, across branches too; "-" behind what
     sees everything or is not known. What a network has `published` is a column, with "≠" where it is otherwise.
@@ -108,10 +112,14 @@ def summary(model: Module, inputs: Any, dtype: Any = None) -> Summary:
     1       MaxPool2d   (1, 6, 14, 14)                           -       -              -               6×6 / 2×2
     total               456 parameters, 456 trainable          450       6        352,800
     """
+    if not isinstance(model, Module):
+        raise DTypeError(f"summary: model is a {type(model).__name__} → pass an nn.Module")
     parameter = next(model.parameters(), None)
     device = parameter.device if parameter is not None else "cpu"
     dtype = dtype or (parameter.dtype if parameter is not None else None)
-    several = [inputs] if _is_shape(inputs) or isinstance(inputs, (Tensor, PackedSequence)) else list(inputs)
+    several = inputs if isinstance(inputs, (list, tuple)) and not _is_shape(inputs) else [inputs]
+    for x in several:
+        _check(x, inputs)
     given = [autograd.zeros(x, dtype=dtype, device=device) if _is_shape(x) else x for x in several]
     return _Recorder(model, given).run()
 
@@ -175,7 +183,15 @@ def _leaf(x: Tensor) -> Tensor:
 
 
 def _is_shape(x: Any) -> bool:
-    return isinstance(x, Sequence) and all(isinstance(size, int) for size in x)
+    return isinstance(x, (list, tuple)) and all(isinstance(size, int) for size in x)
+
+
+def _check(x: Any, inputs: Any) -> None:
+    if _is_shape(x) and min(x, default=0) < 0:
+        raise ShapeError(f"summary: inputs has the shape {tuple(x)} → give sizes of 0 or more")
+    if not _is_shape(x) and not isinstance(x, (Tensor, PackedSequence)):
+        what = f"an array of shape {inputs.shape}" if hasattr(inputs, "shape") else repr(inputs)
+        raise DTypeError(f"summary: inputs is {what} → give a shape such as (1, 3, 32, 32), a tensor, or a list of such")
 
 
 def _first(values: Any) -> Tensor | None:

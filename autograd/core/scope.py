@@ -8,6 +8,8 @@ from contextlib import ContextDecorator
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from ..errors import AutogradError
+
 if TYPE_CHECKING:
     from .trace import Trace
 
@@ -108,6 +110,8 @@ class scope:  # noqa: N801 - used as a function
             state.scope = state.path
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        if isinstance(error, AutogradError) and not hasattr(error, "__notes__"):
+            error.add_note(f"in {state.path.path}" + f" ({self._key[3]})" * bool(self._key[3]))
         state.scope, state.path = self._recording, self._path
 
 

@@ -22,7 +22,7 @@ from math import prod
 from typing import Any
 
 from ..core.primitive import REQUIRED, primitive
-from ..errors import DomainError, ShapeError
+from ..errors import DomainError, DTypeError, ShapeError
 from ..kernels.reference import pool as reference
 from ..kernels.reference.windows import Ints, Pairs, span
 from .conv import LETTERS, Values, hashable, named, per_axis, sizes_of, with_options
@@ -77,6 +77,8 @@ def _declare_max(n: int) -> Callable[..., Any]:
     pair = {"N": 2, **of(5, **plain), **dict.fromkeys(windows.split(), 2)}
 
     def prepare(x: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: Any) -> tuple[Any, ...]:
+        if x.dtype.kind == "c":
+            raise DTypeError(f"{name}: x is {x.dtype}, numbers without an order → pass real numbers")
         given = map(hashable, (kernel_size, stride, padding, dilation))
         return *_standard(name, n, *given), bool(ceil_mode)
 

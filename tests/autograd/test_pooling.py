@@ -6,7 +6,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import autograd
-from autograd.errors import DomainError, ShapeError
+from autograd.errors import DomainError, DTypeError, ShapeError
 from autograd.ops import pooling
 from autograd.testing import assert_gradients
 
@@ -215,6 +215,7 @@ X = np.zeros((1, 1, 3, 6))
             DomainError,
             "padding=2 but a window spans 2 → expected at most",
         ),
+        (lambda: autograd.max_pool2d(X * 1j, 2), DTypeError, "max_pool2d: x is complex"),
         (lambda: autograd.max_pool2d(X, 0), DomainError, "kernel_size=0"),
         (lambda: autograd.max_pool2d(X, (2, 2, 2)), DomainError, "kernel_size=(2, 2, 2)"),
         (lambda: autograd.max_pool2d(X, 2, stride=0), DomainError, "stride=0"),

@@ -434,3 +434,10 @@ def test_buffers_are_tensors_with_plain_names():
         nn.Module().register_buffer("b", 3)
     with pytest.raises(ValueError, match="without dots"):
         nn.Module().register_buffer("a.b", None)
+
+
+def test_an_error_of_an_operation_says_in_which_layer():
+    net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Sequential(nn.ReLU(), nn.MaxPool2d(7)))
+    with pytest.raises(ShapeError, match="max_pool2d") as caught:
+        net(autograd.zeros((1, 1, 5, 5)))
+    assert caught.value.__notes__ == ["in sequential.1.1 (MaxPool2d)"]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import autograd
 import nn
-from autograd.errors import DomainError
+from autograd.errors import DomainError, DTypeError, ShapeError
 from nn.published import Published, _rounds_to
 from nn.summary import Field
 
@@ -227,3 +227,14 @@ def test_the_table_is_aligned():
 def test_an_image_without_its_batch_axis_has_shapes_but_no_receptive_field():
     (_, row) = nn.summary(nn.Sequential(nn.Conv2d(1, 4, 3)), (1, 8, 8)).rows
     assert row.output_shape == (4, 6, 6) and row.multiply_adds == 4 * 36 * 9 and row.receptive_field is None
+
+
+@pytest.mark.parametrize(
+    ("inputs", "kind", "named"),
+    [((1, -1, 8, 8), ShapeError, "-1"), ("1, 1", DTypeError, "1, 1"), ((1, 1, 8.0, 8), DTypeError, "8"),
+     (np.ones((1, 1, 8, 8)), DTypeError, "array of shape (1, 1, 8, 8)")],
+)  # fmt: skip
+def test_what_is_no_input_is_named(inputs, kind, named):
+    with pytest.raises(kind, match="summary: inputs") as caught:
+        nn.summary(nn.Conv2d(1, 2, 3), inputs)
+    assert named in str(caught.value)

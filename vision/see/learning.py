@@ -62,7 +62,8 @@ def confusion_matrix(counts: np.ndarray, classes: Sequence[str]) -> Figure:
         ax.text(j, i, counts[i, j], ha="center", va="center", fontsize=8, weight=weight, color="white" if dark else INK)
     accuracy = np.trace(counts) / max(counts.sum(), 1)
     ax.set(xticks=range(len(classes)), yticks=range(len(classes)), xlabel="taken for", ylabel="is")
-    ax.set_xticklabels(classes, rotation=0 if max(map(len, classes)) < 3 else 45)
+    slanted = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if max(map(len, classes)) > 2 else {}
+    ax.set_xticklabels(classes, **slanted)
     ax.set_yticklabels(classes)
     ax.set_title(f"{accuracy:.2%} of {counts.sum():,} right")
     return figure
@@ -84,7 +85,8 @@ def mistakes(images: np.ndarray, labels: Any, scores: np.ndarray, classes: Seque
     worst = wrong[np.argsort(-probabilities[wrong, predicted[wrong]], kind="stable")][:most]
     columns = 8
     rows = max(math.ceil(len(worst) / columns), 1)
-    figure, axes = grid(rows, columns, 1.25 * columns, 1.6 * rows)
+    wide = 1.25 + 0.05 * max(0, max(map(len, classes)) - 8)  # inches, for the words above
+    figure, axes = grid(rows, columns, wide * columns, (wide + 0.35) * rows)
     for ax, i in zip(axes.flat, worst, strict=False):
         ax.imshow(images[i], cmap="gray_r")
         ax.set_title(

@@ -25,10 +25,8 @@ from .tiles import TILE, columns_of, contract, lanes_of
 
 BLOCK = TILE.vectors * TILE.bytes  # bytes of a tile's columns
 SEVERAL = 1 << 17  # filters' numbers that are worth several threads
-MANY, NEAR = (
-    1 << 13,
-    1 << 24,
-)  # input × output channels from which columns, of so many bytes at most, give their gradient
+MANY = 1 << 16  # input × output channels from which columns give the filters' gradient …
+NEAR = 1 << 24  # … if they have no more bytes
 
 
 # --- the family -------------------------------------------------------------------------------------------------------

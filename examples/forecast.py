@@ -15,21 +15,19 @@ Writes to ``out``: checkpoints, result.json, the forecasts as a picture, the net
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from corpora import series
 from corpora.series import Series
+from program import options, run, save, write_result
 from walk_forward import BASELINES, Array, Changes, Prepared, Task, errors, rms, verdict, walk_forward
 
 import autograd
 import nn
 from autograd import Tensor
-from autograd.errors import AutogradError, DataError
 from vision import see
 
 TASKS = {
@@ -139,14 +137,9 @@ class Network:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__, "the last block only, a few epochs: less than a minute", "of weights and order")
     parser.add_argument("series", choices=TASKS)
     parser.add_argument("--network", choices=NETWORKS, action="append", help="which to train (default: all)")
-    parser.add_argument("--out", type=Path, default=Path("out"), help="folder for all that is written (default: out)")
-    parser.add_argument("--seed", type=int, default=1, help="of weights and order (default: 1)")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
-    parser.add_argument("--quick", action="store_true", help="the last block only, a few epochs: less than a minute")
-    parser.add_argument("--resume", action="store_true", help="continue from the last checkpoint in --out")
     args = parser.parse_args()
 
     see.grid()  # if matplotlib is missing, say so before the training
@@ -172,7 +165,6 @@ def main() -> None:
     verdicts = [verdict(n, every[n], b, every[b]) for n in networks for b in BASELINES]
     print("", *verdicts, sep="\n")
 
-    args.out.mkdir(parents=True, exist_ok=True)
     result = {
         "series": list(data),
         "unit": task.unit,
@@ -184,12 +176,12 @@ def main() -> None:
         "seed": args.seed,
         "quick": args.quick,
     }
-    (args.out / "result.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_result(args.out, result)
     first = next(iter(networks))
     picture(task, data, found, networks[first]).savefig(args.out / "forecast.png", dpi=110)
     print(f"\npicture: {args.out / 'forecast.png'}")
-    for network in networks.values():
-        diagram(network, args.out)
+    for name, network in networks.items():
+        save(diagram(network), args.out, name)
 
 
 def picture(task: Task, data: dict[str, Series], found: dict[str, dict[str, Array]], network: Network) -> Any:
@@ -210,22 +202,12 @@ def picture(task: Task, data: dict[str, Series], found: dict[str, dict[str, Arra
     return figure
 
 
-def diagram(network: Network, out: Path) -> None:
+def diagram(network: Network) -> Any:
     """The network at work on three steps, or on one window if it has no memory."""
     steps = network.task.lookback if network.name == "feed-forward" else 3
     x = autograd.zeros((1, steps, 1), device=network.args.device)
-    drawing = nn.draw(network.model, x, title=f"{network.name}: what comes next")
-    for suffix in ("html", "svg"):
-        path = out / f"{network.name}.{suffix}"
-        try:
-            drawing.save(path)
-            print(f"diagram: {path}")
-        except DataError as error:  # no Graphviz: the page needs none
-            print(f"no {path.name}: {error}")
+    return nn.draw(network.model, x, title=f"{network.name}: what comes next")
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (AutogradError, OSError) as error:
-        raise SystemExit(f"forecast.py: {error}") from None
+    run(main)

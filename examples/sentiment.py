@@ -13,7 +13,6 @@ which learn from the same sentences. Writes to ``out``: checkpoints, the learnin
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -23,11 +22,12 @@ from typing import Any
 import numpy as np
 from corpora import reviews
 from corpora.reviews import Parts, Review, words
+from program import options, run, save, write_result
 
 import autograd
 import nn
 from autograd import Tensor
-from autograd.errors import AutogradError, DataError
+from autograd.errors import DataError
 from vision import see
 
 WIDTH, HIDDEN = 100, 128  # of a word's vector, of a state in each direction
@@ -220,14 +220,9 @@ def unknown(texts: Texts, part: Sequence[Review]) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__, "learn from fewer reviews, less well", "of weights, order and dropout")
     parser.add_argument("--file", type=Path, help="learn from the reviews in this file instead")
     parser.add_argument("--text", action="append", default=[], help="a sentence to give an opinion on; may be repeated")
-    parser.add_argument("--out", type=Path, default=Path("out"), help="folder for everything written (default: out)")
-    parser.add_argument("--quick", action="store_true", help="learn from fewer reviews, less well")
-    parser.add_argument("--seed", type=int, default=1, help="of weights, order and dropout (default: 1)")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
-    parser.add_argument("--resume", action="store_true", help="continue from the last checkpoints in --out")
     args = parser.parse_args()
 
     see.grid()  # if matplotlib is missing, say so before the training
@@ -258,7 +253,7 @@ def main() -> None:
     if others := [name for name, value in result.items() if name != "network" and value >= result["network"]]:
         print(f"the network does not win over {' and '.join(others)}")
     facts = {"seed": args.seed, "reviews": len(parts.train), "seconds": sum(trainer.history["seconds"])}
-    (args.out / "result.json").write_text(json.dumps(result | facts, indent=2) + "\n")
+    write_result(args.out, result | facts)
     show(trainer, texts, parts.test, scores, [*args.text, *SENTENCES], args.out)
 
 
@@ -274,16 +269,9 @@ def show(
     see.learning_curve(trainer.history).savefig(out / "learning_curve.png", dpi=110)
     picture(model, texts, asked).savefig(out / "opinions.png", dpi=110)
     diagram = nn.draw(model, autograd.tensor([texts.encode(SHORT)]).T, values=True, title=SHORT)
-    for file in ("reader.html", "reader.svg"):
-        try:
-            diagram.save(out / file)
-        except DataError as error:  # no Graphviz: the page needs none
-            print(f"no {file}: {error}")
+    save(diagram, out, "reader")
     print(f"pictures and mistakes are in {out}/")
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (AutogradError, OSError) as error:
-        raise SystemExit(f"sentiment.py: {error}") from None
+    run(main)

@@ -262,7 +262,9 @@ def show(
 ) -> None:
     model = trainer.model
     for sentence in asked:
-        print(f"{verdict(opinions(model, texts, sentence)[1][-1]):14} {sentence}")
+        strange = texts.encode(sentence).count(UNKNOWN)
+        said = f"   ({strange} unknown words)" if strange else ""
+        print(f"{verdict(opinions(model, texts, sentence)[1][-1]):14} {sentence}{said}")
     wrong = [i for i in np.argsort(-abs(scores)) if (scores[i] > 0) != (test[i].rating > 0)]
     lines = [f"{scores[i]:.2f}\t{test[i].rating:.2f}\t{test[i].text}\n" for i in wrong]
     (out / "mistakes.tsv").write_text("".join(["score\trating\ttext\n", *lines]), encoding="utf-8")

@@ -153,8 +153,9 @@ def test_a_long_text_is_read_up_to_a_bound(program):
 
 @needs_reviews
 def test_quick(tmp_path):
-    done = run("--quick", "--text", "", cwd=tmp_path)
+    done = run("--quick", "--text", "", "--text", "A zyzzyva qwxz!", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+    assert "A zyzzyva qwxz!   (2 unknown words)" in done.stdout
     assert "2 a text twice" in done.stdout and "of the words are unknown" in done.stdout
     result = json.loads((tmp_path / "out" / "result.json").read_text())
     assert result["seed"] == 1 and 0.45 < result["majority"] < 0.55

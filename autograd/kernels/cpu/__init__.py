@@ -27,6 +27,7 @@ KERNELS: dict[str, tuple[str, ...]] = {
     "gru": ("recurrent",),
     "lstm": ("recurrent",),
     "rnn": ("recurrent",),
+    "affine_conv2d": ("conv",),
     "biased_conv2d": ("conv",),
     "conv2d": ("conv",),
     "conv2d_dx": ("conv",),

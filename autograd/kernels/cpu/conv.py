@@ -18,8 +18,11 @@ from . import columns, depthwise, direct, folded, winograd
 from .compile import behaved
 from .layout import channels_first, channels_last
 from .matmul import product
+from .tail import finished, tail_of
 
 ALGORITHMS: tuple[Any, ...] = (depthwise, winograd, columns, folded, direct)  # the first that serves is taken
+
+TAILED = (winograd, columns)  # those whose ``forward`` takes a tail
 
 WIDE = 512  # numbers of a row that are summed as fast as longer ones
 
@@ -124,6 +127,27 @@ class Biased:
         )
 
 
+class Affine:
+    """``affine_conv2d`` where nothing is recorded: the tail is put to the sums while they are in the cache."""
+
+    def __init__(self, algorithm: Any) -> None:
+        self.algorithm = algorithm
+
+    def forward(self, *_: Any) -> Any:
+        """Leave gradients to the definition."""
+        return NotImplemented
+
+    def infer(self, x: Any, w: Any, scale: Any, b: Any, residual: Any, *options: Any) -> Any:
+        """Return the convolution with its tail."""
+        *sliding, activation = options
+        added = residual if residual is None else channels_last(residual)
+        tail = tail_of(len(w), w.dtype, scale, b, added, activation is not None)
+        inputs = channels_last(x), behaved(w), None, *sliding
+        if self.algorithm in TAILED:
+            return channels_first(self.algorithm.forward(*inputs, tail))
+        return channels_first(finished(self.algorithm.forward(*inputs), tail))
+
+
 def _sum_of_pixels(y: np.ndarray) -> np.ndarray:
     """The sum of all pixels of N P Q K; few channels are summed for several pixels side by side."""
     k = y.shape[3]
@@ -142,9 +166,27 @@ def _biased_conv2d(spec: Spec) -> Biased | None:
     return _named(algorithm, Biased(algorithm))  # type: ignore[no-any-return]
 
 
+def _affine_conv2d(spec: Spec) -> Affine | None:
+    x, w, *_, residual = spec.shapes
+    assert x is not None and w is not None
+    if not all([_is_standard(spec.params[name]) for name in ("stride", "padding", "dilation")]):
+        return None
+    windows = counts(x[2:], w[2:], *[spec.params[name] for name in ("stride", "padding", "dilation")])
+    if residual not in (None, (x[0], w[0], *windows)) or spec.params["activation"] not in (None, "relu"):
+        return None  # the definition broadcasts, or says what is wrong
+    algorithm = _algorithm(spec, x, w, None)
+    return _named(algorithm, Affine(algorithm))  # type: ignore[no-any-return]
+
+
 def _is_standard(option: Any) -> bool:
     """Whether an option is written out, as ``nn`` does: an integer, or a pair of them, for each of two axes."""
     return type(option) is tuple and len(option) == 2 and ({type(o) for o in option} in ({int}, {tuple}))
 
 
-plans = {"conv2d": _conv2d, "conv2d_dx": _conv2d_dx, "conv2d_dw": _conv2d_dw, "biased_conv2d": _biased_conv2d}
+plans = {
+    "conv2d": _conv2d,
+    "conv2d_dx": _conv2d_dx,
+    "conv2d_dw": _conv2d_dw,
+    "biased_conv2d": _biased_conv2d,
+    "affine_conv2d": _affine_conv2d,
+}

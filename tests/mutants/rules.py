@@ -172,6 +172,7 @@ def _reading(x: str, names: tuple[str, ...]) -> Callable[[Any], None]:
 def _written(x: str, rule: Callable[..., Any]) -> Callable[[Any], None]:
     def put(op: Any) -> None:
         (op.deriv if x in op.deriv else op.rules)[x] = rule
+        op.served = {}  # kernels stand in for the rule as it was
         _rebuild(op)
 
     return put

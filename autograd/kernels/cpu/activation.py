@@ -178,12 +178,7 @@ def _pass(loop: Callable[..., None], numbers: tuple[Any, ...], *inputs: np.ndarr
     out = np.empty_like(inputs[-1])
     kept = [*[in_order_of(out, x) for x in inputs], out]
     addresses = [x.__array_interface__["data"][0] for x in kept]
-    parts = min(threads.get_num_threads(), out.size // PART)
-    if parts < 2:
-        loop(*addresses, 0, out.size, *numbers)
-    else:
-        cuts = list(threads.slices(out.size, parts))
-        threads.run(lambda i: loop(*addresses, cuts[i].start, cuts[i].stop, *numbers), parts)
+    threads.over(out.size, out.size // PART, lambda first, last: loop(*addresses, first, last, *numbers))
     return out
 
 

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from ..registry import Spec
+from . import threads
 from .compile import behaved, compiled
 from .functions import exp
 from .layout import channels_first, channels_last
-from .threads import get_num_threads, run, slices
 
 PART = 1 << 15  # numbers that are worth a thread's while
 LANES = 16  # maxima that are taken at the same time
@@ -40,6 +40,7 @@ def _losses(x: Any, target: Any, ignored: Any, tops: Any, logs: Any, losses: Any
             top = lanes[k] if lanes[k] > top else top
         for c in range(most, classes):
             top = x[i, c] if x[i, c] > top else top
+        top = top if np.isfinite(top) else kind(0)  # as the definition has it
         total = below = kind(0)
         for c in range(classes):
             total += exp(x[i, c] - top)
@@ -87,17 +88,8 @@ class CrossEntropy:
 
 def _in_parts(task: Callable[..., Any], arrays: Sequence[np.ndarray], *numbers: float) -> list[Any]:
     """Call ``task`` for all examples; return what it returns for each part of them."""
-    rows = arrays[0]
-    parts = min(get_num_threads(), len(rows), rows.size // PART)
-    if parts < 2:
-        return [task(*arrays, *numbers)]
-    cuts, results = list(slices(len(rows), parts)), [None] * parts
-
-    def part(i: int) -> None:
-        results[i] = task(*[a[cuts[i]] for a in arrays], *numbers)
-
-    run(part, parts)
-    return results
+    x, *_ = arrays
+    return threads.over(len(x), x.size // PART, lambda *cut: task(*[a[slice(*cut)] for a in arrays], *numbers))
 
 
 def _plan(spec: Spec) -> Any:

@@ -8,7 +8,6 @@ Source: Chollet, "Xception: deep learning with depthwise separable convolutions"
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -159,13 +158,6 @@ def _weigh(
                     write(total, read(total, mask, like) + ((s0 + s1) + (s2 + s3)), mask)
 
 
-def _on_threads(task: Callable[..., None], rows: int, work: int) -> int:
-    """Call ``task(part, first, last)`` so that together the calls cover all rows; return how many there were."""
-    parts = max(1, min(threads.get_num_threads(), rows, work // PART))
-    threads.run(lambda i: task(i, i * rows // parts, (i + 1) * rows // parts), parts)
-    return parts
-
-
 def _last(w: np.ndarray) -> np.ndarray:
     """Filters C 1 R S as R S C."""
     return np.ascontiguousarray(w[:, 0].transpose(1, 2, 0))
@@ -181,7 +173,7 @@ def forward(
     rows = _taps(w.shape[2], windows[0], x.shape[1], stride[0], padding[0][0], dilation[0], False)
     columns = _phases(w.shape[3], 1, padding[1][0], dilation[1], False)
     given = x, _last(w), b, out, *rows, *columns, stride[1]
-    _on_threads(lambda _, *cut: _slide(*given, *cut), len(x) * windows[0], out.size * w[0].size)
+    threads.over(len(x) * windows[0], out.size * w[0].size // PART, lambda *cut: _slide(*given, *cut))
     return out
 
 
@@ -193,7 +185,7 @@ def dx(
     rows = _taps(w.shape[2], size[0], y.shape[1], stride[0], padding[0][0], dilation[0], True)
     columns = _phases(w.shape[3], stride[1], padding[1][0], dilation[1], True)
     given = y, _last(w), np.zeros(groups, y.dtype), out, *rows, *columns, 1
-    _on_threads(lambda _, *cut: _slide(*given, *cut), len(y) * size[0], y.size * w[0].size)
+    threads.over(len(y) * size[0], y.size * w[0].size // PART, lambda *cut: _slide(*given, *cut))
     return out
 
 
@@ -201,11 +193,13 @@ def dw(
     x: np.ndarray, y: np.ndarray, width: Ints, stride: Ints, padding: Pairs, dilation: Ints, groups: int
 ) -> np.ndarray:
     """Return the gradient of the filters, C 1 R S of ``width``."""
-    sums = np.zeros((threads.get_num_threads(), *width, groups), x.dtype)
     rows = _taps(width[0], y.shape[1], x.shape[1], stride[0], padding[0][0], dilation[0], False)
     columns, _ = _phases(width[1], 1, padding[1][0], dilation[1], False)
-    given = *rows, columns, *stride
-    parts = _on_threads(
-        lambda i, *cut: _weigh(x, y, sums[i], *given, *cut), len(y) * y.shape[1], y.size * width[0] * width[1]
-    )
-    return np.ascontiguousarray(sums[:parts].sum(axis=0).transpose(2, 0, 1))[:, None]
+
+    def part(first: int, last: int) -> np.ndarray:
+        sums = np.zeros((*width, groups), x.dtype)
+        _weigh(x, y, sums, *rows, columns, *stride, first, last)
+        return sums
+
+    parts = threads.over(len(y) * y.shape[1], y.size * width[0] * width[1] // PART, part)
+    return np.ascontiguousarray(np.sum(parts, axis=0).transpose(2, 0, 1))[:, None]

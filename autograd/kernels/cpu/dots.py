@@ -35,13 +35,13 @@ def dots(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
     pieces = np.zeros((-(-k // PIECE), m, min(PIECE, -(-k // width) * width)), x.dtype)  # each in one place
     for i, piece in enumerate(pieces):
         piece[:, : k - i * PIECE] = x[:, i * PIECE : (i + 1) * PIECE]
-    parts, tiles = threads.get_num_threads() if m * n * k > SEVERAL else 1, -(-n // FILTERS)
+    tiles = -(-n // FILTERS)
 
-    def task(part: int) -> None:
+    def part(first: int, last: int) -> None:
         sums = space("dots", (-(-m // ROWS), ROWS, FILTERS, width), x.dtype)
-        _dots(pieces, w, added, out, sums, part * tiles // parts, (part + 1) * tiles // parts)
+        _dots(pieces, w, added, out, sums, first, last)
 
-    threads.run(task, parts)
+    threads.over(tiles, tiles if m * n * k > SEVERAL else 1, part)
     return out
 
 

@@ -66,14 +66,12 @@ def _pass(kernel: Callable[..., None], *inputs: np.ndarray) -> np.ndarray:
     addresses = [a.__array_interface__["data"][0] for a in flat]
     head = min(-addresses[-1] % 64 // size, out.size)  # what comes before the first line of the cache
     kernel(*addresses, 0, head, like, size, False)
-    lines = -(-(out.size - head) // (64 // size))
-    cuts = list(threads.slices(lines, max(1, min(threads.get_num_threads(), out.size // PART))))
+    lanes = 64 // size
 
-    def part(i: int) -> None:
-        first, last = (head + line * (64 // size) for line in (cuts[i].start, cuts[i].stop))
-        kernel(*addresses, first, min(last, out.size), like, size, far)
+    def part(first: int, last: int) -> None:
+        kernel(*addresses, head + first * lanes, min(head + last * lanes, out.size), like, size, far)
 
-    threads.run(part, len(cuts))
+    threads.over(-(-(out.size - head) // lanes), out.size // PART, part)
     return out
 
 

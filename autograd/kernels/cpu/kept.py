@@ -11,6 +11,7 @@ for one value of 2⁶⁴ of the second, as in other hashes of this kind (Collet'
 
 from __future__ import annotations
 
+import os
 import threading
 import weakref
 from collections.abc import Callable
@@ -102,11 +103,7 @@ def marks(x: np.ndarray) -> bytes:
     rows = content[: whole * 8 * LANES].view(np.uint64).reshape(whole, LANES)
     pieces = -(-content.size // PIECE)
     state = np.zeros((pieces, LANES), np.uint64)
-    if content.size < SEVERAL:
-        _mix(rows, state, 0, pieces)
-    else:
-        parts = threads.get_num_threads()
-        threads.run(lambda i: _mix(rows, state, i * pieces // parts, (i + 1) * pieces // parts), parts)
+    threads.over(pieces, pieces if content.size >= SEVERAL else 1, lambda *cut: _mix(rows, state, *cut))
     return state.tobytes() + content[whole * 8 * LANES :].tobytes()
 
 
@@ -120,3 +117,13 @@ def _mix(rows: Any, state: Any, first: int, last: int) -> None:
             for lane in range(LANES):
                 x = lanes[lane] ^ rows[row, lane]
                 lanes[lane] = ((x << np.uint64(27)) | (x >> np.uint64(37))) * PRIME
+
+
+def _after_fork() -> None:
+    """In a child process nobody is adding, whoever was in its parent."""
+    global _adding
+    _adding = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -88,10 +88,8 @@ def _pass(kernel: Callable[..., None], size: int, alpha: float, k: float, *image
     last = [channels_last(x) for x in images]
     flat = [x.reshape(-1, x.shape[-1]) for x in last]
     out = np.empty_like(flat[0])
-    rows = len(out)
-    cuts = list(threads.slices(rows, max(1, min(rows, threads.get_num_threads(), out.size // PART))))
-    numbers = int(size), float(alpha) / size, float(k)
-    threads.run(lambda i: kernel(*flat, out, *numbers, cuts[i].start, cuts[i].stop), len(cuts))
+    given = *flat, out, int(size), float(alpha) / size, float(k)
+    threads.over(len(out), out.size // PART, lambda *cut: kernel(*given, *cut))
     return channels_first(out.reshape(last[0].shape))
 
 

@@ -15,11 +15,11 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from ..registry import Spec
+from . import threads
 from .compile import compiled, inlined
 from .layout import channels_first, channels_last, distance
 from .masks import above, accumulate, choose, fetch, full, not_less, read, write
 from .simd import spread
-from .threads import get_num_threads, run, slices
 
 PART, MOST_PARTS = 1 << 17, 16  # numbers that are worth a thread's while; parts that are summed by themselves
 ROWS = 4  # rows that are summed before a sum in memory is touched
@@ -136,21 +136,11 @@ def _combine(
             write(out.ctypes.data + at, value, mask)
 
 
-def _on_threads(task: Callable[..., None], x: np.ndarray, *rest: Any, count: int) -> None:
-    """Call ``task(x, …, first, last)`` so that together the calls cover 0 … count."""
-    threads = min(get_num_threads(), count, x.size // PART)
-    if threads < 2:
-        task(x, *rest, 0, count)
-    else:
-        shares = list(slices(count, threads))
-        run(lambda i: task(x, *rest, shares[i].start, shares[i].stop), threads)
-
-
 def _sums(task: Callable[..., None], x: np.ndarray, *rest: Any) -> np.ndarray:
     """Return the two sums for each channel that ``task`` adds up over the rows of x."""
     parts = max(1, min(MOST_PARTS, len(x), x.size // PART))
     sums = np.zeros((parts, 2, x.shape[1]))
-    _on_threads(task, x, *rest, sums, count=parts)
+    threads.over(parts, parts, lambda *cut: task(x, *rest, sums, *cut))
     return sums.sum(axis=0)  # type: ignore[no-any-return]
 
 
@@ -186,8 +176,8 @@ def _stacked(first: Any, second: Any, third: Any, x: np.ndarray) -> np.ndarray:
 
 def _normalised(x: np.ndarray, pixels: np.ndarray, residual: Any, terms: np.ndarray, activation: Any) -> np.ndarray:
     out, added = np.empty_like(pixels), residual is not None
-    r = _pixels(residual) if added else pixels
-    _on_threads(_normalise, pixels, r, out, terms, added, activation is not None, count=len(pixels))
+    given = pixels, _pixels(residual) if added else pixels, out, terms, added, activation is not None
+    threads.over(len(pixels), pixels.size // PART, lambda *cut: _normalise(*given, *cut))
     return _like(out, x)
 
 
@@ -215,8 +205,9 @@ class _Gradient:
 
     def combined(self, factors: np.ndarray, given: bool) -> np.ndarray:
         """g·factors[0] + (x − mean)·factors[1] + factors[2]; by given statistics g·factors[0]."""
-        out, options = np.empty_like(self.x), (self.added, self.rectified, given)
-        _on_threads(_combine, self.x, self.g, self.r, out, self.terms, factors, *options, count=len(out))
+        out = np.empty_like(self.x)
+        arrays, options = (self.x, self.g, self.r, out, self.terms, factors), (self.added, self.rectified, given)
+        threads.over(len(out), out.size // PART, lambda *cut: _combine(*arrays, *options, *cut))
         return _like(out, self.image)
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from ..registry import Spec
+from . import threads
 from .compile import behaved, compiled
-from .threads import get_num_threads, run, slices
 
 PART = 1 << 17  # numbers that are worth a thread's while
 FEW = 1 << 10  # up to so many numbers SGD's rule, a few calls of NumPy, is as fast
@@ -78,12 +78,7 @@ def _step(task: Callable[..., None], arrays: tuple[np.ndarray, ...], *numbers: f
     if not (p.flags.carray and all([v.flags.carray and v.shape == p.shape for v in remembered])):
         return NotImplemented
     flat = [a.reshape(-1) for a in (p, behaved(g), *remembered)]
-    parts = min(get_num_threads(), p.size // PART)
-    if parts < 2:
-        task(*flat, *numbers)
-    else:
-        cuts = list(slices(p.size, parts))
-        run(lambda i: task(*[a[cuts[i]] for a in flat], *numbers), parts)
+    threads.over(p.size, p.size // PART, lambda first, last: task(*[a[first:last] for a in flat], *numbers))
     return None
 
 

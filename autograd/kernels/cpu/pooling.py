@@ -20,7 +20,7 @@ from .layout import channels_first, channels_last
 from .masks import at_least, choose, fetch, full, not_less, read, read_bytes, same, write, write_bytes
 from .simd import spread
 
-FEW = 1 << 16  # vectors that are read, up to which a second thread costs more than it saves
+PART = 1 << 15  # vectors to read that are worth a thread's while
 MANY = 1 << 22  # entries of lists that are too long to be kept
 AHEAD = 1024  # bytes: how far ahead of its use memory is asked for
 
@@ -154,10 +154,8 @@ def _run(kernel: Callable[..., None], result: np.ndarray, images: Sequence[np.nd
     """Run a kernel on all pixels of all images of ``result``, cut among the threads; images lose their second axis."""
     args = [*[x.reshape(len(x), -1, x.shape[3]) for x in images], *lists]
     channels, pixels = result.shape[3], result.size // result.shape[3]
-    if len(result) * len(lists[1]) * -(-channels * result.itemsize // 64) <= FEW:
-        return kernel(*args, 0, pixels)
-    cuts = list(threads.slices(pixels, min(pixels, threads.get_num_threads())))
-    threads.run(lambda part: kernel(*args, cuts[part].start, cuts[part].stop), len(cuts))
+    vectors = len(result) * len(lists[1]) * -(-channels * result.itemsize // 64)
+    threads.over(pixels, vectors // PART, lambda *cut: kernel(*args, *cut))
 
 
 def _shape(spec: Spec, number: int = 0) -> Ints:

@@ -94,10 +94,10 @@ class Recurrent:
         terms, columns = given.shape[2:0:-1] if hidden else given.shape[1:]
         shape = len(given), -(-columns // block), terms, block
         pieces = shape[0] * shape[1]
-        parts = min(threads.get_num_threads(), pieces) if w.size >= LARGE else 1
 
         def fill(out: np.ndarray) -> np.ndarray:
-            run(lambda i: panels(given, not hidden, out, i * pieces // parts, (i + 1) * pieces // parts), parts, parts)
+            most = pieces if w.size >= LARGE else 1
+            threads.over(pieces, most, lambda *cut: panels(given, not hidden, out, *cut))
             return out
 
         found = kept("recurrent", w, shape, fill) if hidden else None  # whoever goes back changes the weights

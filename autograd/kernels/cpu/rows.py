@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from ..registry import Spec
+from . import threads
 from .compile import behaved, compiled
 from .functions import exp
-from .threads import get_num_threads, run, slices
 
 # Loops that add up store nothing, so that the order of a sum cannot depend on where results lie in memory.
 
@@ -41,6 +41,7 @@ def _softmax(x: Any, out: Any, logarithm: bool, first: int, last: int) -> None:
             top = lanes[k] if lanes[k] > top else top
         for c in range(most, width):
             top = row[c] if row[c] > top else top
+        top = top if np.isfinite(top) else x.dtype.type(0)  # as the definition has it
         total = x.dtype.type(0)
         if logarithm:
             for c in range(width):
@@ -118,17 +119,6 @@ def _normed_dx(
             db[c] += np.float64(gi[c])
 
 
-def _on_threads(task: Callable[..., None], size: int, rows: int) -> int:
-    """Call ``task(part, first, last)`` so that together the calls cover all rows; return their number."""
-    parts = max(1, min(get_num_threads(), rows, size // PART))
-    cuts = list(slices(rows, parts))
-    if parts == 1:
-        task(0, 0, rows)
-    else:
-        run(lambda i: task(i, cuts[i].start, cuts[i].stop), parts)
-    return parts
-
-
 class Softmax:
     """Along the last axis; the result is kept."""
 
@@ -137,14 +127,14 @@ class Softmax:
 
     def forward(self, x: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
         rows, out = behaved(x).reshape(-1, x.shape[-1]), np.empty(x.shape, x.dtype)
-        made = out.reshape(rows.shape)
-        _on_threads(lambda _, *cut: _softmax(rows, made, self.logarithm, *cut), x.size, len(rows))
+        given = rows, out.reshape(rows.shape), self.logarithm
+        threads.over(len(rows), x.size // PART, lambda *cut: _softmax(*given, *cut))
         return out, out
 
     def backward(self, g: Any, wanted: Sequence[bool], inputs: Any, out: np.ndarray, axis: int) -> list[Any]:
         dx, shape = np.empty(out.shape, out.dtype), (-1, out.shape[-1])
-        rows = behaved(g).reshape(shape), out.reshape(shape), dx.reshape(shape)
-        _on_threads(lambda _, *cut: _softmax_dx(*rows, self.logarithm, *cut), dx.size, len(rows[0]))
+        given = behaved(g).reshape(shape), out.reshape(shape), dx.reshape(shape), self.logarithm
+        threads.over(len(given[0]), dx.size // PART, lambda *cut: _softmax_dx(*given, *cut))
         return [dx]
 
 
@@ -163,16 +153,20 @@ class LayerNorm:
             inverses,
             float(eps),
         )
-        _on_threads(lambda _, *cut: _normed(*given, *cut), x.size, len(rows))
+        threads.over(len(rows), x.size // PART, lambda *cut: _normed(*given, *cut))
         return out, (means, inverses)
 
     def backward(self, g: Any, wanted: Sequence[bool], inputs: Any, kept: Any, axes: int, eps: float) -> list[Any]:
         x, w, _ = inputs
         dx, shape = np.empty(x.shape, x.dtype), (-1, w.size)
         given = behaved(g).reshape(shape), behaved(x).reshape(shape), behaved(w).reshape(-1), *kept, dx.reshape(shape)
-        sums = np.empty((get_num_threads(), 2, w.size))
-        parts = _on_threads(lambda i, *cut: _normed_dx(*given, *sums[i], *cut), x.size, len(given[0]))
-        dw, db = sums[:parts].sum(axis=0).astype(x.dtype).reshape(2, *w.shape)
+
+        def part(first: int, last: int) -> np.ndarray:
+            sums = np.empty((2, w.size))
+            _normed_dx(*given, *sums, first, last)
+            return sums
+
+        dw, db = np.sum(threads.over(len(given[0]), x.size // PART, part), axis=0).astype(x.dtype).reshape(2, *w.shape)
         return [dx, dw, db]
 
 

@@ -1,7 +1,7 @@
 """One pool of threads for everything that kernels do at the same time.
 
-A kernel cuts its work into parts and calls ``run(task, parts)``; compiled code and the BLAS give up Python's lock while
-they work. Inside ``run`` the BLAS works with one thread, so that the machine's cores are never asked for twice.
+A kernel has its work cut by ``over``, or cuts it itself and calls ``run``; compiled code and the BLAS give up Python's
+lock while they work. Inside ``run`` the BLAS works with one thread, so that no core is ever asked for twice.
 """
 
 from __future__ import annotations
@@ -10,19 +10,18 @@ import contextlib
 import ctypes
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, TypeVar
 
 from ...errors import DomainError
 from . import blas
 
 Task = Callable[[int], Any]
+Look = Callable[[int, int], bool]
+Result = TypeVar("Result")
 
-REST = 4e-5  # seconds that a helper stays awake after its work
-LATER = 1.5e-5  # seconds that it lets the caller have Python's lock first, who has work offered and a part to begin
-PATIENCE, NAP = 1e-3, 5e-5  # seconds that the caller waits awake for the helpers; and sleeps after that, every time
+LOOKS = 1 << 16  # at work that is not done, before the caller sleeps: 0.3 ms
 
 
 def _available() -> int:
@@ -46,12 +45,13 @@ class _Job:
     """Parts of one piece of work, taken one after the other by whoever is free."""
 
     def __init__(self, task: Task, parts: int) -> None:
-        self.task, self.left = task, iter(range(parts))
-        self.done = ctypes.c_int64()  # how many parts the helpers have done
+        self.task, self.parts, self.left = task, parts, iter(range(parts))
+        self.done: list[int] = []  # how many parts each thread has done
+        self.finished, self.bell = ctypes.c_int64(), SimpleQueue[None]()
         self.error: BaseException | None = None
 
-    def work(self) -> int:
-        """Take parts until there are none, and return how many; once one has failed the others are only taken."""
+    def work(self) -> None:
+        """Take parts until there are none; once one has failed the others are only taken."""
         taken = 0
         for part in self.left:
             try:
@@ -60,22 +60,28 @@ class _Job:
             except BaseException as error:
                 self.error = self.error or error
             taken += 1
-        return taken
+        self.done.append(taken)
+        if sum(self.done) == self.parts:
+            self.finished.value = 1
+            self.bell.put(None)
+
+    def wait(self, look: Look) -> None:
+        """Wait until all parts are done, at first awake."""
+        while not self.finished.value:
+            try:
+                if not look(ctypes.addressof(self.finished), LOOKS):
+                    self.bell.get()
+            except BaseException as error:  # an interrupt: the others still write into the caller's arrays
+                self.error = self.error or error
 
 
 class Pool:
-    """``count`` threads, the caller's own among them; the others are started at first use.
-
-    Who has just worked stays awake for a moment, since calls follow closely in a network: a helper until it is offered
-    more, the caller until the helpers are done. Then they sleep.
-    """
+    """``count`` threads, the caller's own among them; the others are started at first use."""
 
     def __init__(self, count: int) -> None:
         self.count = count
-        self.jobs: SimpleQueue[_Job | None] = SimpleQueue()  # for helpers that sleep
-        self.offered: list[_Job | None] = [None] * count  # to helpers that are awake
-        self.resting = [(ctypes.c_int64 * 16)() for _ in range(count)]  # 1 if a helper is; a line of the cache for each
-        self.started = False
+        self.jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self.look: Look | None = None  # known once the threads are started
         self.inside = threading.local()
         self.starting = threading.Lock()
         self.helpers: list[threading.Thread] = []
@@ -90,35 +96,32 @@ class Pool:
                 for part in range(parts):
                     task(part)
             return
-        from . import awake  # Numba's, which whoever computes nothing does not wait for
-
         with self.starting:
-            if not self.started:
-                self.started = awake.looks(REST) > 0  # compiled now, before a helper has to
-                for number in range(self.count - 1):
-                    self._start(number)
+            look = self.look or self._start()
             self._keep_apart()
         job = _Job(task, parts)
         with blas.alone():
-            for number in range(helpers):
-                self.offered[number] = job
-                if not awake.offer(ctypes.addressof(self.resting[number])):
-                    self.offered[number] = None  # of another caller it may have been: no job needs a helper
-                    self.jobs.put(job)
+            for _ in range(helpers):
+                self.jobs.put(job)  # a helper that comes too late finds nothing to do, and is not waited for
             self.inside.pool = True
             try:
-                own = job.work()
+                job.work()
             finally:
                 self.inside.pool = False
-            while not awake.wait(ctypes.addressof(job.done), parts - own, awake.looks(PATIENCE)):
-                time.sleep(NAP)  # a helper that comes too late finds nothing to do, and is not waited for
+            job.wait(look)
         if job.error is not None:
             raise job.error
 
-    def _start(self, number: int) -> None:
-        helper = threading.Thread(target=self._serve, args=(number,), name=f"autograd-{number + 1}", daemon=True)
-        helper.start()
-        self.helpers.append(helper)
+    def _start(self) -> Look:
+        from .awake import look  # Numba's, which whoever computes nothing does not wait for
+
+        look(0, 0)  # so that a compiler that fails does so now
+        self.look = look
+        for number in range(1, self.count):
+            helper = threading.Thread(target=self._serve, name=f"autograd-{number}", daemon=True)
+            helper.start()
+            self.helpers.append(helper)
+        return look
 
     def _keep_apart(self) -> None:
         """Keep the helpers off the caller's core: Linux wakes them there, to wait, while another core idles."""
@@ -129,22 +132,17 @@ class Pool:
             with contextlib.suppress(OSError):
                 os.sched_setaffinity(helper.native_id or 0, self.cores - {core})
 
-    def _serve(self, number: int) -> None:
-        from . import awake
-
+    def _serve(self) -> None:
         self.inside.pool = True
-        how = ctypes.addressof(self.resting[number]), awake.looks(REST), awake.looks(LATER)
         while (job := self.jobs.get()) is not None:
-            while job is not None:
-                done, taken = job.done, job.work()
-                job = None  # and with it what the task holds
-                if awake.rest(ctypes.addressof(done), taken, *how):
-                    job, self.offered[number] = self.offered[number], None
+            job.work()
+            del job  # and with it what the task holds
 
     def close(self) -> None:
-        """Let the threads end."""
-        if self.started:
-            for _ in range(1, self.count):
+        """Let the threads end; whoever still calls ``run`` does all parts."""
+        with self.starting:
+            self.count = 1
+            for _ in self.helpers:
                 self.jobs.put(None)
 
 
@@ -154,6 +152,23 @@ _pool = Pool(_available())
 def run(task: Task, parts: int) -> None:
     """Call ``task(part)`` for every part, 0 … parts − 1, on all threads; see ``Pool.run``."""
     _pool.run(task, parts)
+
+
+def over(length: int, most: int, part: Callable[[int, int], Result]) -> list[Result]:
+    """Cut 0 … ``length`` − 1 into as many parts as there are threads, at ``most`` so many; do them at the same time.
+
+    Return what ``part(first, last)`` returned of each, in their order; ``last`` is the next one's first.
+    """
+    count = max(1, min(_pool.count, length, most))
+    if count == 1:
+        return [part(0, length)]
+    results: list[Any] = [None] * count
+
+    def task(i: int) -> None:
+        results[i] = part(i * length // count, (i + 1) * length // count)
+
+    run(task, count)
+    return results
 
 
 def get_num_threads() -> int:
@@ -183,8 +198,8 @@ def set_num_threads(count: int) -> None:
     if not hasattr(count, "__index__") or isinstance(count, bool) or count < 1:
         raise DomainError(f"set_num_threads: count is {count!r} but a number of threads is needed → give 1 or more")
     if count != _pool.count:
-        _pool.close()
-        _pool = Pool(int(count))
+        before, _pool = _pool, Pool(int(count))
+        before.close()
 
 
 def slices(length: int, parts: int) -> Iterator[slice]:

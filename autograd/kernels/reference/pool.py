@@ -46,7 +46,7 @@ def max_pool_at(xp: Any, x: Any, place: Any, width: Ints, stride: Ints, padding:
     """Return the elements of x where each window's maximum was."""
     out = xp.zeros(place.shape, x.dtype)
     for number, (_, met, elements) in enumerate(taps(x.shape[2:], width, place.shape[2:], stride, padding, dilation)):
-        out[(..., *met)] += x[(..., *elements)] * (place[(..., *met)] == number)
+        out[(..., *met)] += xp.where(place[(..., *met)] == number, x[(..., *elements)], 0)
     return out
 
 
@@ -57,7 +57,7 @@ def max_pool_dx(
     x = xp.zeros((*y.shape[:2], *size), y.dtype)
     apart = all(map(_are_apart, width, stride, dilation))
     for number, (_, met, elements) in enumerate(taps(size, width, y.shape[2:], stride, padding, dilation)):
-        share = y[(..., *met)] * (place[(..., *met)] == number)
+        share = xp.where(place[(..., *met)] == number, y[(..., *met)], 0)
         if apart:
             x[(..., *elements)] = share
         else:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -55,21 +57,62 @@ def test_what_a_part_raises_is_raised_and_the_pool_lives_on(count):
     test_every_part_is_done_once_whoever_does_it(count, 5)
 
 
-def test_several_threads_may_run_work_at_once(count):
-    sums = [0] * 4
-
-    def add(which):
-        parts = []
-        threads.run(parts.append, 100)
-        sums[which] = sum(parts)
-
-    callers = [threading.Thread(target=add, args=(i,)) for i in range(4)]
-    [t.start() for t in callers]
-    [t.join() for t in callers]
-    assert sums == [4950] * 4
+@given(st.integers(1, 50), st.integers(-1, 50))
+def test_over_cuts_a_length_into_parts_in_order(length, most):
+    cuts = threads.over(length, most, lambda first, last: (first, last))
+    assert [i for cut in cuts for i in range(*cut)] == list(range(length))
+    assert len(cuts) == max(1, min(autograd.get_num_threads(), length, most))
+    assert len({(last - first) // (length // len(cuts)) for first, last in cuts}) <= 2
 
 
-@pytest.mark.parametrize("pause", [0, 1e-5, threads.REST, 1e-3])
+LARGE = np.random.default_rng(1).standard_normal((800, 400)).astype(np.float32)
+
+
+def computed():
+    """The bytes of what kernels compute, of which none depends on the number of threads."""
+    x = autograd.tensor(LARGE, requires_grad=True)
+    out = autograd.softmax(autograd.relu(x))
+    return out.data.tobytes() + autograd.gradients(out, x, LARGE).data.tobytes()
+
+
+@contextlib.contextmanager
+def computing(callers):
+    """Others compute meanwhile; raises AssertionError if they get anything else than what is right."""
+    expected, wrong, ended = computed(), [], threading.Event()
+
+    def compute():
+        while not ended.is_set():
+            wrong.extend([True] * (computed() != expected))
+
+    others = [threading.Thread(target=compute) for _ in range(callers)]
+    [t.start() for t in others]
+    try:
+        yield expected
+    finally:
+        ended.set()
+        [t.join() for t in others]
+    assert not wrong
+
+
+def test_several_threads_may_run_work_at_once_whatever_their_number_becomes(count):
+    with computing(3) as expected:
+        for i in range(30):
+            autograd.set_num_threads(1 + i % 4)
+            assert computed() == expected
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_child_forked_while_threads_compute_may_compute(count):
+    with computing(2) as expected:
+        for _ in range(5):
+            child = os.fork()
+            if child == 0:
+                signal.alarm(20)  # ends it if it waits for threads that it does not have
+                os._exit(0 if computed() == expected else 1)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.mark.parametrize("pause", [0, 1e-5, 1e-3])
 def test_no_work_is_lost_between_waking_and_sleeping(count, pause):
     for parts in range(2, 60):
         done = []
@@ -80,14 +123,39 @@ def test_no_work_is_lost_between_waking_and_sleeping(count, pause):
 
 def test_the_caller_waits_longer_than_it_stays_awake(monkeypatch):
     monkeypatch.setattr(threads, "_pool", threads.Pool(2))
+    monkeypatch.setattr(threads, "LOOKS", 1)
     first = threading.Barrier(2)
     done = []
-    threads.run(lambda part: (first.wait(10), time.sleep(3 * threads.PATIENCE * part), done.append(part)), 2)
+    threads.run(lambda part: (first.wait(10), time.sleep(0.02 * part), done.append(part)), 2)
     assert sorted(done) == [0, 1]
     threads._pool.close()
 
 
-def test_helpers_that_sleep_or_rest_hold_nothing_of_their_work(count):
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="this system cannot interrupt a thread")
+@pytest.mark.parametrize("looks", [1, 1 << 40])
+def test_an_interrupted_caller_waits_for_who_works_in_its_arrays(monkeypatch, looks):
+    monkeypatch.setattr(threads, "_pool", threads.Pool(2))
+    monkeypatch.setattr(threads, "LOOKS", looks)
+    both, caller, done = threading.Barrier(2), threading.get_ident(), []
+
+    def task(part):
+        both.wait(10)
+        if threading.get_ident() != caller:
+            signal.pthread_kill(caller, signal.SIGINT)
+            time.sleep(0.02)
+            done.append(part)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            threads.run(task, 2)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert len(done) == 1
+    threads._pool.close()
+
+
+def test_helpers_that_sleep_hold_nothing_of_their_work(count):
     class Held:
         pass
 

@@ -14,7 +14,7 @@ CHANNELS = st.sampled_from([1, 3, 8, 16, 17, 40])
 
 @pytest.fixture(params=[1, 3], autouse=True)
 def threads(request, monkeypatch):
-    monkeypatch.setattr(pooling, "FEW", 0)
+    monkeypatch.setattr(pooling, "PART", 1)
     before = autograd.get_num_threads()
     autograd.set_num_threads(request.param)
     yield

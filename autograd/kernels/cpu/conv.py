@@ -22,7 +22,7 @@ from .tail import finished, tail_of
 
 ALGORITHMS: tuple[Any, ...] = (depthwise, winograd, columns, folded, direct)  # the first that serves is taken
 
-TAILED = (winograd, columns)  # those whose ``forward`` takes a tail
+TAILED = (winograd, columns, direct)  # those whose ``forward`` takes a tail
 
 WIDE = 512  # numbers of a row that are summed as fast as longer ones
 

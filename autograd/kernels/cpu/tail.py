@@ -47,9 +47,9 @@ def positive(value: Any, like: Any) -> Any:
 
 @nested
 def finish(out: Any, tail: Any, first: int, last: int, begin: int, end: int) -> None:
-    """Put the tail to the rows ``first`` … ``last`` − 1 and the columns ``begin`` … ``end`` − 1 of a matrix."""
+    """Put the tail to the rows ``first`` … ``last`` − 1 and the columns ``begin`` … ``end`` − 1, out taken for a matrix."""
     terms, residual, added, rectified = tail
-    like, size, columns = out.dtype.type(0), out.itemsize, out.shape[1]
+    like, size, columns = out.dtype.type(0), out.itemsize, residual.shape[1]
     for i in range(first, last):
         for c in range(begin, end, 64 // size):
             mask, at = full(end - c, like), (i * columns + c) * size
@@ -71,6 +71,5 @@ def _finish(out: Any, tail: Any, first: int, last: int) -> None:
 def finished(out: np.ndarray, tail: Tail) -> np.ndarray:
     """Return a result to whose every pixel, … K, its tail was put, in one pass over memory."""
     matrix = out.reshape(-1, out.shape[-1])
-    n, parts = len(matrix), max(1, min(threads.get_num_threads(), matrix.size // PART))
-    threads.run(lambda i: _finish(matrix, tail, i * n // parts, (i + 1) * n // parts), parts)
+    threads.over(len(matrix), matrix.size // PART, lambda *cut: _finish(matrix, tail, *cut))
     return out

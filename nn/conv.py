@@ -69,7 +69,7 @@ class _Conv(Module):
 
 
 class Tail(NamedTuple):
-    """What is done to a convolution's sums: times `scale`, plus `shift`, of each channel, plus `residual`, activated."""
+    """What is done to a convolution's sums: times `scale` plus `shift` of each channel, plus `residual`, activated."""
 
     scale: Tensor | None = None
     shift: Tensor | None = None

@@ -228,7 +228,9 @@ def _slide(
             limits = (0, len(chunks), part * blocks // count, (part + 1) * blocks // count)
         else:
             limits = (part * len(chunks) // parts, (part + 1) * len(chunks) // parts, 0, blocks)
-        _fill(source, packed, added, ending, out, *_room(source, *sizes), taps, phases, chunks, np.array(limits + numbers))
+        _fill(
+            source, packed, added, ending, out, *_room(source, *sizes), taps, phases, chunks, np.array(limits + numbers)
+        )
 
     run(task, parts, count)
 

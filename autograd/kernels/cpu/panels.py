@@ -60,8 +60,8 @@ def _copy_rows(out: Any, a: int, row: int, rows: int, terms: int, to: int, to_ro
 
 @compiled
 def multiply(
-    out: Any, bias: Any, tail: Any, work: Any, a: int, a_row: int, a_step: int, b: int, b_row: int, b_column: int, from_term: int,
-    to_term: int, first: int, last: int, begin: int, end: int,
+    out: Any, bias: Any, tail: Any, work: Any, a: int, a_row: int, a_step: int, b: int, b_row: int, b_column: int,
+    from_term: int, to_term: int, first: int, last: int, begin: int, end: int,
 ) -> None:  # fmt: skip
     """Rows ``first`` … ``last`` − 1, columns ``begin`` … ``end`` − 1 of out = bias + A·B over some terms.
 

@@ -47,7 +47,7 @@ def positive(value: Any, like: Any) -> Any:
 
 @nested
 def finish(out: Any, tail: Any, first: int, last: int, begin: int, end: int) -> None:
-    """Put the tail to the rows ``first`` … ``last`` − 1 and the columns ``begin`` … ``end`` − 1, out taken for a matrix."""
+    """Put the tail to the rows ``first`` … ``last`` − 1, columns ``begin`` … ``end`` − 1 of out, taken for a matrix."""
     terms, residual, added, rectified = tail
     like, size, columns = out.dtype.type(0), out.itemsize, residual.shape[1]
     for i in range(first, last):

@@ -96,6 +96,11 @@ class Step:
         return {"results": results, "step": optimizer.step}
 
 
+def conv_of(axes: int, shape: tuple[int, ...], k: int, r: int, *args: Any, name: str = "Conv", **options: Any) -> Layer:
+    """A convolution along so many axes, or its transpose, of k filters of width r."""
+    return Layer(lambda nn: getattr(nn, f"{name}{axes}d")(shape[1], k, r, *args, **options), shape)
+
+
 def conv(n: int, c: int, h: int, k: int, r: int, stride: int = 1, padding: int | None = None, **options: Any) -> Layer:
     """A convolution of n×c×h×h with k filters of r×r."""
     padding = r // 2 if padding is None else padding
@@ -137,7 +142,28 @@ LAYERS: dict[str, Layer | Step] = {
     "conv-depthwise-small": conv(8, 512, 14, 512, 3, groups=512, bias=False),
     "conv-depthwise-stride-2": conv(8, 96, 112, 96, 3, 2, groups=96, bias=False),
     "conv-depthwise-5x5": conv(8, 240, 28, 240, 5, groups=240, bias=False),
+    "conv-grouped-3x3": conv(16, 384, 13, 384, 3, groups=2),
+    "conv-grouped-3x3-fewer": conv(16, 384, 13, 256, 3, groups=2),
+    "conv-grouped-1x1": conv(8, 240, 28, 240, 1, groups=3, bias=False),
+    "conv-grouped-16": conv(8, 128, 28, 128, 3, groups=8, bias=False),
+    "conv-grouped-24-stride-2": conv(8, 144, 28, 144, 3, 2, groups=6, bias=False),
+    "conv-grouped-64": conv(8, 256, 28, 256, 3, groups=4, bias=False),
     "conv-resnext": conv(8, 128, 56, 128, 3, groups=32, bias=False),
+    "conv-resnext-8": conv(8, 256, 28, 256, 3, groups=32, bias=False),
+    "conv-resnext-stride-2": conv(8, 256, 56, 256, 3, 2, groups=32, bias=False),
+    "conv-1d-text": conv_of(1, (64, 128, 100), 128, 3, 1, 1),
+    "conv-1d-wave-first": conv_of(1, (8, 1, 16_000), 64, 80, 4),
+    "conv-1d-wave": conv_of(1, (8, 64, 4000), 64, 9, 1, 4),
+    "conv-1d-dilated": conv_of(1, (8, 64, 2000), 64, 3, 1, 8, 8),
+    "conv-1d-depthwise": conv_of(1, (16, 256, 400), 256, 15, 1, 7, groups=256),
+    "conv-3d-first": conv_of(3, (2, 3, 16, 56, 56), 64, 3, 1, 1),
+    "conv-3d": conv_of(3, (2, 64, 8, 28, 28), 64, 3, 1, 1),
+    "conv-3d-small": conv_of(3, (4, 256, 4, 7, 7), 256, 3, 1, 1),
+    "conv-3d-stride-2": conv_of(3, (2, 64, 8, 28, 28), 128, 3, 2, 1),
+    "conv-3d-time": conv_of(3, (2, 64, 8, 28, 28), 64, (3, 1, 1), 1, (1, 0, 0)),
+    "conv-transposed": conv_of(2, (16, 128, 14, 14), 64, 4, 2, 1, name="ConvTranspose"),
+    "conv-transposed-1d": conv_of(1, (16, 128, 256), 64, 4, 2, 1, name="ConvTranspose"),
+    "conv-transposed-grouped": conv_of(2, (16, 128, 14, 14), 64, 4, 2, 1, groups=4, name="ConvTranspose"),
     "max-pool-2x2": Layer(lambda nn: nn.MaxPool2d(2), (4, 64, 224, 224)),
     "max-pool-3x3": Layer(lambda nn: nn.MaxPool2d(3, 2, 1), (8, 64, 112, 112)),
     "max-pool-3x3-stride-1": Layer(lambda nn: nn.MaxPool2d(3, 1, 1), (8, 192, 28, 28)),

@@ -191,7 +191,9 @@ def _check(x: Any, inputs: Any) -> None:
         raise ShapeError(f"summary: inputs has the shape {tuple(x)} → give sizes of 0 or more")
     if not _is_shape(x) and not isinstance(x, (Tensor, PackedSequence)):
         what = f"an array of shape {inputs.shape}" if hasattr(inputs, "shape") else repr(inputs)
-        raise DTypeError(f"summary: inputs is {what} → give a shape such as (1, 3, 32, 32), a tensor, or a list of such")
+        raise DTypeError(
+            f"summary: inputs is {what} → give a shape such as (1, 3, 32, 32), a tensor, or a list of such"
+        )
 
 
 def _first(values: Any) -> Tensor | None:

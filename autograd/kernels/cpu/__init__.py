@@ -27,11 +27,11 @@ KERNELS: dict[str, tuple[str, ...]] = {
     "gru": ("recurrent",),
     "lstm": ("recurrent",),
     "rnn": ("recurrent",),
-    "affine_conv2d": ("conv",),
-    "biased_conv2d": ("conv",),
-    "conv2d": ("conv",),
-    "conv2d_dx": ("conv",),
-    "conv2d_dw": ("conv",),
+    **{
+        name.format(n): ("conv",)
+        for name in ("affine_conv{}d", "biased_conv{}d", "conv{}d", "conv{}d_dx", "conv{}d_dw", "conv_transpose{}d")
+        for n in (1, 2, 3)
+    },
     "linear": ("matmul",),
     "matmul": ("matmul",),
     "batch_norm": ("norm",),

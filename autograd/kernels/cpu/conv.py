@@ -1,7 +1,7 @@
-"""Convolution in two dimensions, with its bias and its gradients: which algorithm serves which shapes.
+"""Convolution in one, two and three dimensions, with its bias and its gradients: which algorithm serves which shapes.
 
 Every algorithm has ``forward``, ``dx`` and ``dw`` on contiguous channels-last arrays, and says with ``serves`` whether
-it is the best for a case. An algorithm that shares work between the gradients also has ``gradients``.
+it is the best for a case in two dimensions. The other cases are made of such: ``axes``, ``groups``.
 """
 
 from __future__ import annotations
@@ -12,18 +12,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..reference.windows import Ints, Pairs, counts
+from ..reference.windows import Ints, Pairs, counts, span
 from ..registry import Spec
-from . import columns, depthwise, direct, folded, winograd
+from . import axes, columns, depthwise, direct, folded, narrow, winograd
 from .compile import behaved
+from .groups import Grouped
 from .layout import channels_first, channels_last
 from .matmul import product
 from .tail import finished, tail_of
 
-ALGORITHMS: tuple[Any, ...] = (depthwise, winograd, columns, folded, direct)  # the first that serves is taken
+ALGORITHMS: tuple[Any, ...] = (depthwise, narrow, winograd, columns, folded, direct)  # the first that serves is taken
 
 TAILED = (winograd, columns, direct)  # those whose ``forward`` takes a tail
-
+APART = 32  # channels of a group from which groups are taken one by one
 WIDE = 512  # numbers of a row that are summed as fast as longer ones
 
 Gradients = tuple[np.ndarray | None, ...]
@@ -43,16 +44,40 @@ class Case(NamedTuple):
 
 def _algorithm(spec: Spec, x: Ints, w: Ints, y: Ints | None) -> Any:
     """Return the algorithm for images x, N C H W, and filters w; None for numbers that no kernel computes with."""
-    stride, padding, dilation, groups = (spec.params[name] for name in ("stride", "padding", "dilation", "groups"))
+    options = [spec.params[name] for name in ("stride", "padding", "dilation", "groups")]
     known = {d for d in spec.dtypes if d is not None}
     if len(known) > 1 or not known <= {np.dtype(np.float32), np.dtype(np.float64)}:
         return None
     n, c, *size = x
-    windows = tuple(y[2:]) if y else counts(tuple(size), w[2:], stride, padding, dilation)
+    windows = tuple(y[2:]) if y else counts(tuple(size), w[2:], *options[:3])
     if min(windows) < 1:
         return None  # the reference says what is wrong
-    case = Case((n, *size, c), w, (n, *windows, w[0]), stride, padding, dilation, groups)
-    return next((a for a in ALGORITHMS if a.serves(case)), None)
+    case = Case((n, *size, c), w, (n, *windows, w[0]), *options)
+    return {1: _along_one, 2: _along_two, 3: _along_three}[len(size)](case)
+
+
+def _along_two(case: Case) -> Any:
+    """The first that serves; wide groups one by one, where each is a case for Winograd's algorithm."""
+    chosen = next((a for a in ALGORITHMS if a.serves(case)), None)
+    k, c = case.w[0] // case.groups, case.w[1]
+    if chosen is not direct or case.groups == 1 or min(k, c) < APART:
+        return chosen
+    of_a_group = case._replace(x=(*case.x[:3], c), w=(k, *case.w[1:]), y=(*case.y[:3], k), groups=1)
+    return Grouped(winograd) if _along_two(of_a_group) is winograd else chosen
+
+
+def _along_one(case: Case) -> Any:
+    """Images of height 1."""
+    (n, *x), (k, c, *w), (_, *y), *_ = case
+    return axes.Line(_along_two(Case((n, 1, *x), (k, c, 1, *w), (n, 1, *y), *axes.flat(*case[3:]))))
+
+
+def _along_three(case: Case) -> Any:
+    """An image of T slices for each place along the first axis."""
+    images, slices = case.y[0] * case.y[1], case.w[2]
+    x, y = (images, *case.x[2:4], slices * case.x[4]), (images, *case.y[2:])
+    w = (case.w[0], slices * case.w[1], *case.w[3:])
+    return axes.Volume(_along_two(Case(x, w, y, case.stride[1:], case.padding[1:], case.dilation[1:], case.groups)))
 
 
 def _named(algorithm: Any, run: Any) -> Any:
@@ -63,7 +88,7 @@ def _named(algorithm: Any, run: Any) -> Any:
     return run
 
 
-def _conv2d(spec: Spec) -> Callable[..., Any] | None:
+def _conv(spec: Spec) -> Callable[..., Any] | None:
     x, w = spec.shapes
     assert x is not None and w is not None
     algorithm = _algorithm(spec, x, w, None)
@@ -74,7 +99,7 @@ def _conv2d(spec: Spec) -> Callable[..., Any] | None:
     return _named(algorithm, run)  # type: ignore[no-any-return]
 
 
-def _conv2d_dx(spec: Spec) -> Callable[..., Any] | None:
+def _dx(spec: Spec) -> Callable[..., Any] | None:
     y, w = spec.shapes
     assert y is not None and w is not None
     x = (y[0], w[1] * spec.params["groups"], *spec.params["size"])
@@ -86,7 +111,7 @@ def _conv2d_dx(spec: Spec) -> Callable[..., Any] | None:
     return _named(algorithm, run)  # type: ignore[no-any-return]
 
 
-def _conv2d_dw(spec: Spec) -> Callable[..., Any] | None:
+def _dw(spec: Spec) -> Callable[..., Any] | None:
     x, y = spec.shapes
     assert x is not None and y is not None
     w = (y[1], x[1] // spec.params["groups"], *spec.params["width"])
@@ -98,8 +123,23 @@ def _conv2d_dw(spec: Spec) -> Callable[..., Any] | None:
     return _named(algorithm, run)  # type: ignore[no-any-return]
 
 
+def _transposed(spec: Spec) -> Callable[..., Any] | None:
+    """A transposed convolution is the gradient of a convolution's input."""
+    y, w = spec.shapes
+    assert y is not None and w is not None
+    names = ("stride", "padding", "dilation", "output_padding")
+    axes = zip(y[2:], w[2:], *[spec.params[name] for name in names], strict=True)
+    size = tuple([(n - 1) * step - sum(pad) + span(r, apart) + extra for n, r, step, pad, apart, extra in axes])
+    algorithm = _algorithm(spec, (y[0], w[1] * spec.params["groups"], *size), w, y)
+
+    def run(y: Any, w: Any, stride: Any, padding: Any, _: Any, groups: int, dilation: Any) -> Any:
+        return channels_first(algorithm.dx(channels_last(y), behaved(w), size, stride, padding, dilation, groups))
+
+    return _named(algorithm, run)  # type: ignore[no-any-return]
+
+
 class Biased:
-    """``biased_conv2d``: the bias is added while the result is written; the gradients share what they read."""
+    """``biased_conv2d`` and its kin: the bias is added while the result is written; gradients share what they read."""
 
     def __init__(self, algorithm: Any) -> None:
         self.algorithm = algorithm
@@ -113,22 +153,15 @@ class Biased:
     def backward(self, g: Any, wanted: Any, inputs: Any, pixels: Any, *options: Any) -> Gradients:
         """Return the gradients of x, w and b."""
         y, w = channels_last(g), behaved(inputs[1])
-        dx, dw = self._gradients(pixels, y, w, wanted, options)
-        db = _sum_of_pixels(y) if wanted[2] else None
-        return dx if dx is None else channels_first(dx), dw, db
-
-    def _gradients(self, x: Any, y: Any, w: Any, wanted: Any, options: tuple[Any, ...]) -> Gradients:
-        both = getattr(self.algorithm, "gradients", None)
-        if both and wanted[0] and wanted[1]:
-            return both(x, y, w, *options)  # type: ignore[no-any-return]
         return (
-            self.algorithm.dx(y, w, x.shape[1:3], *options) if wanted[0] else None,
-            self.algorithm.dw(x, y, w.shape[2:], *options) if wanted[1] else None,
+            channels_first(self.algorithm.dx(y, w, pixels.shape[1:-1], *options)) if wanted[0] else None,
+            self.algorithm.dw(pixels, y, w.shape[2:], *options) if wanted[1] else None,
+            _sum_of_pixels(y) if wanted[2] else None,
         )
 
 
 class Affine:
-    """``affine_conv2d`` where nothing is recorded: the tail is put to the sums while they are in the cache."""
+    """``affine_conv2d`` and its kin where nothing is recorded: sums get their tail while they are in the cache."""
 
     def __init__(self, algorithm: Any) -> None:
         self.algorithm = algorithm
@@ -149,44 +182,49 @@ class Affine:
 
 
 def _sum_of_pixels(y: np.ndarray) -> np.ndarray:
-    """The sum of all pixels of N P Q K; few channels are summed for several pixels side by side."""
-    k = y.shape[3]
+    """The sum of all pixels of N … K; few channels are summed for several pixels side by side."""
+    k = y.shape[-1]
     beside = gcd(y.size // k, 1 << max(0, (WIDE // k).bit_length() - 1))
     rows = y.reshape(-1, beside * k)
     total: np.ndarray = product(np.ones((1, len(rows)), y.dtype), rows).reshape(beside, k).sum(axis=0)
     return total
 
 
-def _biased_conv2d(spec: Spec) -> Biased | None:
+def _biased(spec: Spec) -> Biased | None:
     x, w, _ = spec.shapes
     assert x is not None and w is not None
-    if not all([_is_standard(spec.params[name]) for name in ("stride", "padding", "dilation")]):
+    if not all([_is_standard(spec.params[name], len(x) - 2) for name in ("stride", "padding", "dilation")]):
         return None
     algorithm = _algorithm(spec, x, w, None)
     return _named(algorithm, Biased(algorithm))  # type: ignore[no-any-return]
 
 
-def _affine_conv2d(spec: Spec) -> Affine | None:
+def _affine(spec: Spec) -> Affine | None:
     x, w, *_, residual = spec.shapes
     assert x is not None and w is not None
-    if not all([_is_standard(spec.params[name]) for name in ("stride", "padding", "dilation")]):
+    options = [spec.params[name] for name in ("stride", "padding", "dilation")]
+    if not all([_is_standard(option, len(x) - 2) for option in options]) or spec.params["activation"] not in (
+        None,
+        "relu",
+    ):
         return None
-    windows = counts(x[2:], w[2:], *[spec.params[name] for name in ("stride", "padding", "dilation")])
-    if residual not in (None, (x[0], w[0], *windows)) or spec.params["activation"] not in (None, "relu"):
+    if residual not in (None, (x[0], w[0], *counts(x[2:], w[2:], *options))):
         return None  # the definition broadcasts, or says what is wrong
     algorithm = _algorithm(spec, x, w, None)
     return _named(algorithm, Affine(algorithm))  # type: ignore[no-any-return]
 
 
-def _is_standard(option: Any) -> bool:
-    """Whether an option is written out, as ``nn`` does: an integer, or a pair of them, for each of two axes."""
-    return type(option) is tuple and len(option) == 2 and ({type(o) for o in option} in ({int}, {tuple}))
+def _is_standard(option: Any, axes: int) -> bool:
+    """Whether an option is written out, as ``nn`` does: an integer, or a pair of them, for each axis."""
+    return type(option) is tuple and len(option) == axes and ({type(o) for o in option} in ({int}, {tuple}))
 
 
-plans = {
-    "conv2d": _conv2d,
-    "conv2d_dx": _conv2d_dx,
-    "conv2d_dw": _conv2d_dw,
-    "biased_conv2d": _biased_conv2d,
-    "affine_conv2d": _affine_conv2d,
+FAMILY = {
+    "conv{}d": _conv,
+    "conv{}d_dx": _dx,
+    "conv{}d_dw": _dw,
+    "conv_transpose{}d": _transposed,
+    "biased_conv{}d": _biased,
+    "affine_conv{}d": _affine,
 }
+plans = {name.format(n): plan for name, plan in FAMILY.items() for n in (1, 2, 3)}

@@ -16,15 +16,15 @@ from typing import Any
 import numpy as np
 
 from ..reference.windows import Ints, Pairs, counts
-from . import columns, threads
-from .compile import compiled, nested
+from . import columns
+from .chunks import apart, area, cut_into_chunks, room
+from .compile import compiled
 from .filters import Filters, at_, pack, run, unpacked, worth
 from .memory import space
 from .tail import Tail, finish, finished, nothing
 from .tiles import TILE, columns_of, contract, lanes_of
 
 BLOCK = TILE.vectors * TILE.bytes  # bytes of a tile's columns
-CHUNK = 1 << 19  # bytes of images worked on at a time: half of the L2 cache
 SEVERAL = 1 << 17  # filters' numbers that are worth several threads
 MANY, NEAR = (
     1 << 13,
@@ -56,7 +56,7 @@ def forward(
     (k, c), places = w.shape[:2], w.shape[2:]
     out = np.empty((len(x), *windows, k), x.dtype)
     filters = Filters(w.reshape(-1), groups, prod(places), c, k // groups, prod(places), w[0].size)
-    joined = places[1] if dilation[1] == groups == 1 and _apart(c, x.itemsize) == c else 1
+    joined = places[1] if dilation[1] == groups == 1 and apart(c, x.itemsize) == c else 1
     _slide(x, filters, bias, out, _windows(places, padding, dilation), stride, (1, 1), joined, tail)
     return out
 
@@ -93,10 +93,10 @@ def dw(
     filters, lanes = k // groups, lanes_of(x.dtype)
     count = worth(n * p * q * groups * c * prod(width) * _filled(filters, lanes))
     taps, _, corner = _windows(width, padding, dilation)
-    joined = width[1] if dilation[1] == groups == 1 and _apart(c, x.itemsize) == c else 1
+    joined = width[1] if dilation[1] == groups == 1 and apart(c, x.itemsize) == c else 1
     numbers = (*stride, 1, 1, *corner, joined)
     row_bytes = x[0, 0].nbytes * stride[0] + y[0, 0].nbytes
-    chunks, *sizes = _chunks(n, p, row_bytes, count, numbers, q, len(taps))
+    chunks, *sizes = cut_into_chunks(n, p, row_bytes, count, numbers, q, len(taps))
     by_filters = filters >= count * columns_of(x.dtype)  # every thread some filters, or some of the pixels
     sums = np.empty((1 if by_filters else min(count, len(chunks)), groups, prod(width) * c, filters), x.dtype)
     cut = columns_of(x.dtype)
@@ -109,7 +109,7 @@ def dw(
         else:
             limits = (part * len(chunks) // len(sums), (part + 1) * len(chunks) // len(sums), 0, filters)
         own = sums[0 if by_filters else part]
-        _weigh(x, y, own, readable, *_room(x, *sizes), taps, chunks, np.array(limits + numbers))
+        _weigh(x, y, own, readable, *room(x, *sizes), taps, chunks, np.array(limits + numbers))
 
     run(task, count if by_filters else len(sums), count)
     return unpacked(sums, k, c, width, count)
@@ -215,10 +215,10 @@ def _slide(
     tall, row_bytes = ceil(height / out_step[0]), source[0, 0].nbytes * step[0] + out[0, 0].nbytes * out_step[0]
     numbers = (*step, *out_step, *corner, joined)
     if by_blocks:
-        chunks, *sizes = _chunks(n, tall, 0, 1, numbers, ceil(wide / out_step[1]), len(taps))
+        chunks, *sizes = cut_into_chunks(n, tall, 0, 1, numbers, ceil(wide / out_step[1]), len(taps))
         parts = count
     else:
-        chunks, *sizes = _chunks(n, tall, row_bytes, count, numbers, ceil(wide / out_step[1]), len(taps))
+        chunks, *sizes = cut_into_chunks(n, tall, row_bytes, count, numbers, ceil(wide / out_step[1]), len(taps))
         parts = min(len(chunks), count)
         run(lambda part: pack(*filters, packed, part, count), count, count if packed.size > SEVERAL else 1)
 
@@ -229,7 +229,7 @@ def _slide(
         else:
             limits = (part * len(chunks) // parts, (part + 1) * len(chunks) // parts, 0, blocks)
         _fill(
-            source, packed, added, ending, out, *_room(source, *sizes), taps, phases, chunks, np.array(limits + numbers)
+            source, packed, added, ending, out, *room(source, *sizes), taps, phases, chunks, np.array(limits + numbers)
         )
 
     run(task, parts, count)
@@ -261,7 +261,7 @@ def _fill(
     for chunk in chunks[begin:end]:
         first, last = chunk[2] * step + top, (chunk[3] - 1) * step + bottom
         end_column = ((wide - 1) // out_across) * across_step + right
-        address, pixel, pitch, image = _area(x, work, chunk, first, last, left, end_column)
+        address, pixel, pitch, image = area(x, work, chunk, first, last, left, end_column, False)
         for phase in phases:
             across = (wide - phase[1] + out_across - 1) // out_across
             down = min(chunk[3], (height - phase[0] + out_step - 1) // out_step) - chunk[2]
@@ -302,7 +302,7 @@ def _weigh(
     for number in range(begin, end):
         chunk = chunks[number]
         first, last = chunk[2] * step + top, (chunk[3] - 1) * step + bottom
-        address, pixel, pitch, image = _area(x, work, chunk, first, last, left, (wide - 1) * across_step + right)
+        address, pixel, pitch, image = area(x, work, chunk, first, last, left, (wide - 1) * across_step + right, False)
         given, rows = at_(y), 0
         behind = (len(y) - chunk[1] + 1) * height - chunk[3]  # rows of y
         copied = readable.size > 0 and behind * wide * k < block  # its last vector reads past y
@@ -331,76 +331,3 @@ def _weigh(
                 filters * size, runs[:rows], wide, across_step * pixel, k * size, block * size, stop - start,
                 number > begin,
             )  # fmt: skip
-
-
-# --- chunks -----------------------------------------------------------------------------------------------------------
-
-
-@lru_cache(maxsize=1024)
-def _chunks(
-    n: int, rows: int, row_bytes: int, count: int, numbers: Ints, across: int, taps: int
-) -> tuple[np.ndarray, int, int]:
-    """Cut images, and their rows if an image is large or images are few, into chunks that stay in the cache.
-
-    Returns them as images from … to, rows from … to; the pixels of the largest with padding; the rows of its tables.
-    """
-    least = count if n % count == 0 or n > 8 * count else 4 * count
-    pieces = -(-max(least, ceil(n * rows * row_bytes / CHUNK)) // count) * count
-    if pieces <= n:
-        images, most = ceil(n / pieces), rows
-        chunks = [(part.start, part.stop, 0, rows) for part in threads.slices(n, pieces)]
-    else:
-        images, per_image = 1, min(rows, ceil(pieces / n))
-        chunks = [(i, i + 1, part.start, part.stop) for i in range(n) for part in threads.slices(rows, per_image)]
-        most = ceil(rows / per_image)
-    step, across_step, _, _, top, bottom, left, right, _ = numbers
-    pixels = images * ((most - 1) * step + bottom - top + 1) * ((across - 1) * across_step + right - left + 1)
-    return np.array(chunks), pixels, max(images * most, taps)
-
-
-def _room(x: np.ndarray, pixels: int, rows: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Room of this thread's own for a padded chunk, and for two tables of offsets."""
-    tables = space("tables", (2, rows, 2), np.int64)
-    return space("area", (pixels * _apart(x.shape[3], x.itemsize),), x.dtype), tables[0], tables[1]
-
-
-@nested
-def _area(x: Any, work: Any, chunk: Any, top: int, bottom: int, left: int, right: int) -> Any:
-    """Return where the chunk's windows lie, in x or a copy with zeros around, and the bytes of a pixel, row, image."""
-    _, height, wide, c = x.shape
-    size, channels = x.itemsize, _kept_apart(c, x.itemsize)
-    if top >= 0 and left >= 0 and bottom < height and right < wide and c == channels:
-        at = ((chunk[0] * height + top) * wide + left) * c * size
-        return at_(x) + at, c * size, wide * c * size, height * wide * c * size
-    start, stop, length = max(0, -left), min(right + 1, wide) - left, right - left + 1
-    pixels, at = x.reshape(-1), 0
-    for i in range(chunk[0], chunk[1]):
-        for r in range(top, bottom + 1):
-            inside, end = 0 <= r < height and start < stop, at + length * channels
-            before = at + start * channels if inside else end
-            for j in range(at, before):
-                work[j] = 0
-            at = before
-            if inside:
-                source = ((i * height + r) * wide + left + start) * c
-                if c == channels:
-                    for j in range((stop - start) * c):
-                        work[at + j] = pixels[source + j]
-                else:
-                    for pixel in range(stop - start):
-                        for j in range(c):
-                            work[at + pixel * channels + j] = pixels[source + pixel * c + j]
-                at += (stop - start) * channels
-            for j in range(at, end):
-                work[j] = 0
-            at = end
-    row_bytes = length * channels * size
-    return at_(work), channels * size, row_bytes, (bottom - top + 1) * row_bytes
-
-
-def _apart(c: int, size: int) -> int:
-    """How far pixels of c channels are kept apart: a multiple of a page, and they would share a place in the cache."""
-    return c if c * size % 4096 else c + 64 // size
-
-
-_kept_apart = nested(_apart)

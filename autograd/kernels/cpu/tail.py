@@ -72,4 +72,4 @@ def finished(out: np.ndarray, tail: Tail) -> np.ndarray:
     """Return a result to whose every pixel, … K, its tail was put, in one pass over memory."""
     matrix = out.reshape(-1, out.shape[-1])
     threads.over(len(matrix), matrix.size // PART, lambda *cut: _finish(matrix, tail, *cut))
-    return out
+    return matrix.reshape(out.shape)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import autograd
-from autograd.kernels.cpu import columns, conv, direct, filters, matmul
+from autograd.kernels.cpu import chunks, columns, conv, direct, filters, matmul
 from autograd.ops.conv import conv2d_dw, conv2d_dx
 from tests.autograd.kernels.layouts import layouts
 
@@ -17,7 +17,7 @@ def however_little(request, monkeypatch):
     count, algorithms = request.param
     monkeypatch.setattr(conv, "ALGORITHMS", algorithms)
     for module, name, value in (
-        (filters, "ALONE", 0), (direct, "SEVERAL", 0), (direct, "CHUNK", 2000), (matmul, "SEVERAL", 0),
+        (filters, "ALONE", 0), (direct, "SEVERAL", 0), (chunks, "CHUNK", 2000), (matmul, "SEVERAL", 0),
         (columns, "SEVERAL", 0), (columns, "MANY", 0), (columns, "FEW", 10**9),
     ):  # fmt: skip
         monkeypatch.setattr(module, name, value)
@@ -31,7 +31,7 @@ def however_little(request, monkeypatch):
 
 def forget():
     """Plans and chunks are remembered."""
-    direct._chunks.cache_clear()
+    chunks.cut_into_chunks.cache_clear()
     for op in (autograd.conv2d, conv2d_dx, conv2d_dw):
         op.op.impls.clear()
     autograd.biased_conv2d.op.plans.clear()

@@ -57,6 +57,29 @@ def test_what_a_part_raises_is_raised_and_the_pool_lives_on(count):
     test_every_part_is_done_once_whoever_does_it(count, 5)
 
 
+def test_after_a_failure_no_part_is_begun(count):
+    begun = []
+
+    def fail(part):
+        begun.append(part)
+        raise ValueError
+
+    with pytest.raises(ValueError):
+        threads.run(fail, 100)
+    assert len(begun) <= count
+
+
+def test_threads_end_with_their_pool_which_still_does_what_it_is_given(count):
+    test_every_part_is_done_once_whoever_does_it(count, 5)
+    pool, done = threads._pool, []
+    autograd.set_num_threads(count + 1)
+    for helper in pool.helpers:
+        helper.join(10)
+    assert not any(helper.is_alive() for helper in pool.helpers)
+    pool.run(done.append, 5)
+    assert sorted(done) == list(range(5))
+
+
 @given(st.integers(1, 50), st.integers(-1, 50))
 def test_over_cuts_a_length_into_parts_in_order(length, most):
     cuts = threads.over(length, most, lambda first, last: (first, last))
@@ -108,7 +131,8 @@ def test_a_child_forked_while_threads_compute_may_compute(count):
             child = os.fork()
             if child == 0:
                 signal.alarm(20)  # ends it if it waits for threads that it does not have
-                os._exit(0 if computed() == expected else 1)
+                right, helpers = computed() == expected, threads._pool.helpers
+                os._exit(0 if right and [h.is_alive() for h in helpers] == [True] * (count - 1) else 1)
             assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
@@ -141,6 +165,7 @@ def test_an_interrupted_caller_waits_for_who_works_in_its_arrays(monkeypatch, lo
     def task(part):
         both.wait(10)
         if threading.get_ident() != caller:
+            time.sleep(0.02)  # now the caller waits
             signal.pthread_kill(caller, signal.SIGINT)
             time.sleep(0.02)
             done.append(part)

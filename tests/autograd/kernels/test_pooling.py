@@ -72,6 +72,24 @@ def test_max_pooling(drawn, data):
     check(autograd.max_pool2d, x, data.draw, *options)
 
 
+@given(pooled(dilated=True), st.integers(0, 99))
+def test_a_maximum_s_gradient_chooses_and_does_not_multiply(drawn, seed):
+    x, options = drawn
+    rng, special = np.random.default_rng(seed), [np.inf, -np.inf, np.nan]
+    x, g = np.array(x), np.ones(autograd.max_pool2d(x, *options).shape, x.dtype)
+    for a in (x, g):
+        chosen = rng.random(a.shape) < 0.2
+        a[chosen] = rng.choice(special, chosen.sum())
+    with np.errstate(all="ignore"):
+        served = found(autograd.max_pool2d, x, g, *options)
+        with autograd.use_kernels(False):
+            expected = found(autograd.max_pool2d, x, g, *options)
+        winners = found(autograd.max_pool2d, x, np.ones_like(g), *options)[1] > 0
+    for a, b in zip(served, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6)
+    assert not served[1][~winners].any()
+
+
 @given(pooled(dilated=False), st.data())
 def test_mean_pooling(drawn, data):
     x, options = drawn

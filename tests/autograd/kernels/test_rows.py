@@ -9,7 +9,10 @@ import autograd
 from autograd.kernels.cpu import rows
 from tests.autograd.kernels.layouts import layouts
 
-SPECIAL = {"none": (), "NaN": (np.nan,), "large": (3e4, -3e4), "infinite": (-np.inf,)}
+SPECIAL = {
+    "none": (), "NaN": (np.nan,), "large": (3e4, -3e4), "left out": (-np.inf,), "infinite": (np.inf, -np.inf),
+    "all of it": (np.inf, -np.inf, np.nan),
+}  # fmt: skip
 
 
 @pytest.fixture(params=[1, 2, 3], autouse=True)
@@ -49,7 +52,8 @@ def drawn(data, *shapes, special=()):
     made = [(rng.standard_normal(shape) * 3).astype(np.float32) for shape in shapes]
     if special:
         x = made[0].reshape(-1)
-        x[rng.random(x.size) < 0.1] = rng.choice(special)
+        chosen = rng.random(x.size) < data.draw(st.sampled_from([0.1, 0.6]))
+        x[chosen] = rng.choice(special, chosen.sum())
     return [data.draw(layouts(x)) for x in made]
 
 

@@ -113,7 +113,7 @@ def test_no_number_behind_an_array_is_read():
     pytest.importorskip("resource")  # elsewhere there is no mprotect
     printed, _ = output_of("""
         import ctypes, mmap, numpy as np, autograd
-        from autograd.kernels.cpu import direct, filters
+        from autograd.kernels.cpu import chunks, filters
         from autograd.ops.conv import conv2d_dw
         def at_the_end(x):
             memory = mmap.mmap(-1, 2 * mmap.PAGESIZE)
@@ -122,7 +122,7 @@ def test_no_number_behind_an_array_is_read():
             moved = np.frombuffer(memory, x.dtype, x.size, mmap.PAGESIZE - x.nbytes).reshape(x.shape)
             moved[...] = x
             return moved
-        direct.CHUNK = filters.ALONE = 1
+        chunks.CHUNK = filters.ALONE = 1
         for k in 1, 3, 17:
             x, y = np.ones((2, 5, 5, 1), "f").transpose(0, 3, 1, 2), np.ones((2, 2, 2, k), "f")
             dw = conv2d_dw(x, at_the_end(y).transpose(0, 3, 1, 2), (2, 2), 3)

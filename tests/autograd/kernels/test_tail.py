@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import autograd
 from autograd.errors import DomainError
-from autograd.kernels.cpu import columns, conv, depthwise, direct, filters, matmul, tail, winograd
+from autograd.kernels.cpu import chunks, columns, conv, depthwise, direct, filters, matmul, tail, winograd
 from tests.autograd.kernels.layouts import layouts
 from tests.autograd.kernels.test_conv import close
 
@@ -16,7 +16,7 @@ from tests.autograd.kernels.test_conv import close
 def however_little(request, monkeypatch):
     """However little there is to do, it is done in many chunks by several threads."""
     for module, name, value in (
-        (filters, "ALONE", 0), (direct, "SEVERAL", 0), (direct, "CHUNK", 2000), (matmul, "SEVERAL", 0),
+        (filters, "ALONE", 0), (direct, "SEVERAL", 0), (chunks, "CHUNK", 2000), (matmul, "SEVERAL", 0),
         (matmul, "WORTH", 0), (winograd, "NEAR", 16), (winograd, "ALONE", 0), (winograd, "FEW_TILES", 1),
         (tail, "PART", 8),
     ):  # fmt: skip
@@ -31,7 +31,7 @@ def however_little(request, monkeypatch):
 
 def forget():
     """Plans and chunks are remembered."""
-    direct._chunks.cache_clear()
+    chunks.cut_into_chunks.cache_clear()
     autograd.affine_conv2d.op.plans.clear()
 
 
@@ -61,15 +61,15 @@ def problems(draw, algorithm):
     return given_arrays, (stride, padding, (1, 1), groups, draw(st.sampled_from([None, "relu"])))
 
 
-def inferred(arrays, options):
-    """By the kernel, and which it was."""
+def inferred(arrays, options, op=autograd.affine_conv2d):
+    """By the kernel."""
     with autograd.no_grad():
-        return autograd.affine_conv2d(*[a if a is None else autograd.Tensor(a) for a in arrays], *options).data
+        return op(*[a if a is None else autograd.Tensor(a) for a in arrays], *options).data
 
 
-def defined(arrays, options):
+def defined(arrays, options, op=autograd.affine_conv2d):
     with autograd.use_kernels(False):
-        return inferred(arrays, options)
+        return inferred(arrays, options, op)
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS, ids=lambda module: module.__name__.rpartition(".")[2])
@@ -85,6 +85,16 @@ def test_the_kernel_equals_the_definition(algorithm, data):
     close([found], [defined(arrays, options)])
     assert found.tobytes() == again.tobytes()
     assert "cpu.conv" in served.splitlines()[0]
+
+
+@given(st.sampled_from([1, 3]), st.sampled_from([1, 2]), st.sampled_from([None, "relu"]), st.data())
+def test_lines_and_volumes(dims, groups, activation, data):
+    op, rng = getattr(autograd, f"affine_conv{dims}d"), np.random.default_rng(dims)
+    numbers = [rng.standard_normal(s) for s in ((2, 6, *[5] * dims), (4, 6 // groups, *[3] * dims), 4, 4)]
+    arrays = [data.draw(layouts(a)) for a in (*numbers, rng.standard_normal((2, 4, *[5] * dims)))]
+    options = ((1,) * dims, ((1, 1),) * dims, (1,) * dims, groups, activation)
+    close([inferred(arrays, options, op)], [defined(arrays, options, op)])
+    assert "cpu.conv" in autograd.explain(op, *arrays, *options).splitlines()[0]
 
 
 def filters_of(width):

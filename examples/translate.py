@@ -23,10 +23,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import dictionary
+import numpy as np
 from corpora import german, pairs, phrases
 from corpora.languages import Languages
 from corpora.pairs import Pair, Parts
 from measures import report
+from numpy.typing import NDArray
 
 import autograd
 import nn
@@ -56,34 +58,41 @@ class Plan:
     load: Callable[[], Parts] | None
     merges: int  # of neighbouring pieces: the vocabulary's size, nearly
     width: int  # of the recurrent layers
-    batch: int  # pairs
+    batch: int  # pieces of the target, padding included
     stages: tuple[Stage, ...]
     kinds: dict[str, Callable[[Pair], bool]] = field(default_factory=dict)  # of test pairs, measured apart
 
 
+EPSILON = 1e-3  # of what the dictionary never saw together
+
 COMPOSED = {"composed (with a colon)": lambda pair: ":" in pair[0], "single": lambda pair: ":" not in pair[0]}
 SHORT = {"up to 10 words": lambda pair: german.size(pair) <= 10}
-SENTENCES = (Stage(3, 3e-3, dropout=0.15, repeats=2, extra=True), Stage(6, 1e-3, dropout=0.3))
+SENTENCES = (Stage(5, 3e-3, dropout=0.25, repeats=3, extra=True), Stage(4, 6e-4, dropout=0.4))
 PLANS = {
-    "german": Plan(german.load, 3000, width=192, batch=64, stages=SENTENCES, kinds=SHORT),
-    "french": Plan(lambda: phrases.load("fr"), 2500, 192, batch=32, stages=(Stage(25, 3e-3, 0.3),), kinds=COMPOSED),
-    "korean": Plan(lambda: phrases.load("ko"), 800, 192, batch=32, stages=(Stage(25, 3e-3, 0.3),), kinds=COMPOSED),
+    "german": Plan(german.load, 8000, width=192, batch=800, stages=SENTENCES, kinds=SHORT),
+    "french": Plan(lambda: phrases.load("fr"), 2500, 192, batch=300, stages=(Stage(25, 3e-3, 0.3),), kinds=COMPOSED),
+    "korean": Plan(lambda: phrases.load("ko"), 800, 192, batch=300, stages=(Stage(25, 3e-3, 0.3),), kinds=COMPOSED),
 }
-OWN = Plan(None, 2000, width=192, batch=32, stages=(Stage(25, 3e-3, dropout=0.3),))
+OWN = Plan(None, 2000, width=192, batch=400, stages=(Stage(25, 3e-3, dropout=0.3),))
 
 
 class Translator(nn.Module):
     """A recurrent network reads, another writes, and attention tells it which of what was read matters now.
 
     h = [GRU→(x), GRU←(x)], k = W_k [h, x], s_t = GRU(y_{t−1}), c_t = attention(s_t, k), o_t = GRU([s_t, c_t]),
-    P(y_t) = softmax(E tanh(W [o_t, c_t])), where E are the embeddings of the target pieces (Press & Wolf 2017).
-    Since the keys k have the embeddings x, too, a piece can be looked up as in a dictionary. The lower of the two
-    decoder layers asks (Wu et al. 2016, sec. 3.2), so each layer passes over all time steps at once.
+    P(y_t) = softmax(E tanh(W [o_t, c_t]) + b + log(Σ_i a_ti L(x_i) + ε)), where E are the embeddings of the target
+    pieces (Press & Wolf 2017) and L(x) what a dictionary says to the piece x that attention looks at (Arthur et al.
+    2016, sec. 3): so a word need not be met often. `counts`: how often one piece stood for another.
 
-    Shapes: source T N and before L N of numbers → scores L N V.
+    The lower of the two decoder layers asks (Wu et al. 2016, sec. 3.2), so each layer passes over all time steps at
+    once. Shapes: source T N and before L N of numbers → scores L N V.
     """
 
-    def __init__(self, sources: int, targets: int, width: int, dropout: float = 0.0) -> None:
+    def __init__(self, counts: NDArray[np.float32], width: int, dropout: float = 0.0) -> None:
+        sources, targets = counts.shape
+        once = 1 / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+        self.register_buffer("once", autograd.tensor(once), persistent=False)
+        self.register_buffer("lexicon", autograd.tensor(counts * once), persistent=False)
         self.source = nn.Embedding(sources, width)
         self.target = nn.Embedding(targets, width)
         for table in (self.source, self.target):
@@ -108,16 +117,24 @@ class Translator(nn.Module):
         h, last = self.encoder(x, lengths=mask.sum(axis=0).tolist())
         begin = autograd.tanh(self.bridge(autograd.concatenate([last[0], last[1]], axis=1)))[None]
         keys = self.key(autograd.concatenate([self.dropout(h), x], axis=2))
-        return {"keys": keys, "mask": mask[..., None], "asking": begin, "writing": begin}
+        return {"keys": keys, "source": source[..., None], "asking": begin, "writing": begin}
 
     def write(self, before: Tensor, state: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         """The scores L N V of what follows each of the pieces L N, the state then, and the attention L N T."""
         s, asking = self.asking(self.dropout(self.target(before)), state["asking"])
-        context, weights = self.attention(s, state["keys"], state["mask"][..., 0])
+        source = state["source"][..., 0]
+        context, weights = self.attention(s, state["keys"], source != 0)
         o, writing = self.writing(autograd.concatenate([s, context], axis=2), state["writing"])
         seen = autograd.concatenate([self.dropout(o), context], axis=2)
         scores = autograd.linear(self.dropout(autograd.tanh(self.output(seen))), self.target.weight, self.bias)
+        said = weights.swapaxes(0, 1) @ self.looked_up(source).swapaxes(0, 1)
+        scores = scores + autograd.log(said + EPSILON).swapaxes(0, 1)
         return scores, {**state, "asking": asking, "writing": writing}, weights
+
+    def looked_up(self, source: Tensor) -> Tensor:
+        """What the dictionary says to each piece, T N V: in training what it would if it had not seen this pair."""
+        said = autograd.embedding(source, self.lexicon)
+        return autograd.relu(said - autograd.embedding(source, self.once)) if self.training else said
 
     def step(self, tokens: Tensor, state: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """One piece more, as `nn.beam_search` asks for it: tokens N → scores N V."""
@@ -158,7 +175,7 @@ def train(
         )
         if args.resume and (out / "last.safetensors").exists():
             trainer.resume()
-        trainer.fit(lessons, loader(parts.valid, 64), epochs=stage.epochs)
+        trainer.fit(lessons, loader(parts.valid, plan.batch), epochs=stage.epochs)
         if trainer.stopped == "interrupt":
             raise SystemExit("the same command with --resume continues")
         for name, values in trainer.history.items():
@@ -177,7 +194,7 @@ def translate(model: Translator, languages: Languages, texts: Sequence[str], wid
         with autograd.no_grad():
             state = model.read(autograd.tensor(source, device=model.bias.device))
             found = nn.beam_search(
-                model.step, state, vocabulary.bos, vocabulary.eos, width=width, max_length=2 * len(source) + 10
+                model.step, state, vocabulary.bos, vocabulary.eos, width, 2 * len(source) + 10, length_penalty=1.5
             )
         for i, best in zip(chosen, found, strict=True):
             out[i] = languages.target.decode(best[0].tokens)
@@ -239,7 +256,7 @@ def main() -> None:
     plan = PLANS.get(args.pairs, OWN)
     parts = plan.load() if plan.load else pairs.read(Path(args.pairs))
     if args.quick:
-        plan = replace(plan, merges=300, width=64, batch=16, stages=(Stage(8, 5e-3, dropout=0.1),))
+        plan = replace(plan, merges=300, width=64, batch=150, stages=(Stage(8, 5e-3, dropout=0.1),))
         few = {name: getattr(parts, name)[:size] for name, size in {"train": 1000, "valid": 100, "test": 100}.items()}
         parts = replace(parts, extra=[], **few)
     if args.epochs:
@@ -249,9 +266,9 @@ def main() -> None:
     autograd.manual_seed(args.seed)
     learned = plan.stages[0].lessons(parts)
     languages = Languages(learned, plan.merges)
-    sizes = len(languages.source.vocabulary), len(languages.target.vocabulary)
-    model = Translator(*sizes, plan.width).to(args.device)
-    print(f"{sizes[0]:,} and {sizes[1]:,} pieces, {sum(p.size for p in model.parameters()):,} parameters")
+    counts = languages.counts(parts.train + parts.extra)
+    model = Translator(counts, plan.width).to(args.device)
+    print(f"{counts.shape[0]:,} and {counts.shape[1]:,} pieces, {sum(p.size for p in model.parameters()):,} parameters")
     history = train(model, languages, parts, plan, args)
 
     texts = [source for source, _ in parts.test]

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 import numpy as np
+from dictionary import model_1
 from numpy.typing import NDArray
 
 import nn
@@ -62,6 +63,15 @@ class Languages:
         """Texts as a batch T N, each with its end; an empty one is the end alone."""
         return padded([[*self.source.encode(text), self.source.vocabulary.eos] for text in texts])
 
+    def counts(self, learned: Sequence[Pair]) -> NDArray[np.float32]:
+        """How often a target piece stood for a source piece by IBM's first model, a row for each source piece."""
+        ends = [self.source.vocabulary.eos], [self.target.vocabulary.eos]
+        rows = [(self.source.encode(x) + ends[0], self.target.encode(y) + ends[1]) for x, y in learned]
+        out = np.zeros((len(self.source.vocabulary), len(self.target.vocabulary)), np.float32)
+        source, target, count = model_1(rows)
+        out[source, target] = count
+        return out
+
     def batch(self, chosen: Sequence[Pair]) -> Batch:
         """(Source T N, the piece before each of the target's L N), and the target N L."""
         bos, eos = self.target.vocabulary.bos, self.target.vocabulary.eos
@@ -70,9 +80,14 @@ class Languages:
         return (self.read(source for source, _ in chosen), before), after.T
 
     def batches(self, chosen: Sequence[Pair], size: int) -> list[Batch]:
-        """Batches of pairs that are about equally long, so that there is little padding."""
-        ordered = sorted(chosen, key=lambda pair: (len(self.target.encode(pair[1])), len(self.source.encode(pair[0]))))
-        return [self.batch(ordered[i : i + size]) for i in range(0, len(ordered), size)]
+        """Batches of up to `size` target pieces; its pairs are about equally long, so that there is little padding."""
+        lengths = {pair: (len(self.target.encode(pair[1])) + 1, len(self.source.encode(pair[0]))) for pair in chosen}
+        groups: list[list[Pair]] = []
+        for pair in sorted(chosen, key=lengths.__getitem__):
+            if not groups or (len(groups[-1]) + 1) * lengths[pair][0] > size:
+                groups.append([])
+            groups[-1].append(pair)
+        return [self.batch(group) for group in groups]
 
 
 def padded(rows: Sequence[Sequence[int]]) -> Numbers:

@@ -149,9 +149,15 @@ def plain_model_1(known, rounds):
 def test_the_dictionary_is_that_of_ibm_model_1(sources, targets, rounds):
     known = list(zip(sources, targets, strict=False))
     t = plain_model_1(known, rounds)
-    learned = dictionary.learn(known, rounds)
-    assert learned.keys() == t.keys()
-    for word, translation in learned.items():
+    numbered = [tuple([ord(word) for word in text.split()] for text in pair) for pair in known]
+    source, target, count = dictionary.model_1(numbered, rounds)
+    of = dict.fromkeys(source.tolist(), 0.0)
+    for f, n in zip(source.tolist(), count, strict=True):
+        of[f] += n
+    found = {(chr(f), chr(e)): n / of[f] for f, e, n in zip(source.tolist(), target.tolist(), count, strict=True)}
+    assert found == pytest.approx({(f, e): p for f, row in t.items() for e, p in row.items()}, abs=1e-9)
+    assert count.sum() == pytest.approx(sum(len(target) for _, target in numbered))  # each stood for something
+    for word, translation in dictionary.learn(known, rounds).items():
         assert t[word][translation] >= max(t[word].values()) - 1e-9
 
 
@@ -172,11 +178,12 @@ def languages():
 @pytest.fixture
 def model(languages):
     autograd.manual_seed(3)
-    return translate.Translator(len(languages.source.vocabulary), len(languages.target.vocabulary), 12, 0.0).eval()
+    return translate.Translator(languages.counts(LEARNED), 12, 0.0).eval()
 
 
 def test_batches_say_the_pairs(languages):
-    batches = languages.batches(LEARNED, 5)
+    batches = languages.batches(LEARNED, 20)
+    assert all(after.size <= 20 for _, after in batches)
     said = set()
     for (source, before), after in batches:
         assert (before[1:].T * (after[:, :-1] > 0) == after[:, :-1] * (before[1:].T > 0)).all()
@@ -197,7 +204,7 @@ def test_an_unknown_character_and_an_empty_text(languages, model):
 def test_neither_padding_nor_company_changes_the_scores(chosen):
     languages = Languages(LEARNED, merges=8)
     autograd.manual_seed(3)
-    model = translate.Translator(len(languages.source.vocabulary), len(languages.target.vocabulary), 12, 0.0).eval()
+    model = translate.Translator(languages.counts(LEARNED), 12, 0.0).eval()
     (source, before), _ = languages.batch([LEARNED[i] for i in chosen])
     with autograd.no_grad():
         together = model(autograd.tensor(source), autograd.tensor(before)).numpy()
@@ -220,17 +227,28 @@ def test_one_step_after_the_other_is_the_same_as_all_at_once(languages, model):
             np.testing.assert_allclose(scores.numpy(), expected[t], rtol=1e-3, atol=1e-5)
 
 
-def test_kernels_change_nothing(languages, model):
+@pytest.mark.parametrize("training", [False, True])
+def test_kernels_change_nothing(languages, model, training):
     found = []
     inputs, target = languages.batch(LEARNED)
+    model.train(training)
     for kernels in (True, False):
         with autograd.use_kernels(kernels):
             model.zero_grad()
             loss = translate.Loss()(model(*map(autograd.tensor, inputs)), autograd.tensor(target))
             loss.backward()
             found.append([loss.detach().numpy(), *(p.grad.numpy() for p in model.parameters())])
+    assert all(np.any(gradient) for gradient in found[0][1:])
     for with_kernels, without in zip(*found, strict=True):
         np.testing.assert_allclose(with_kernels, without, rtol=1e-3, atol=1e-6)
+
+
+def test_in_training_the_dictionary_forgets_what_the_pair_taught_it():
+    counts = np.array([[3.0, 1.0, 0.0], [0.0, 0.0, 1.0], [0.0, 0.0, 0.0]], np.float32)
+    model = translate.Translator(counts, 4)
+    source = autograd.tensor([[0], [1], [2]])
+    np.testing.assert_allclose(model.eval().looked_up(source).numpy()[:, 0], [[0.75, 0.25, 0], [0, 0, 1], [0, 0, 0]])
+    np.testing.assert_allclose(model.train().looked_up(source).numpy()[:, 0], [[0.5, 0, 0], [0, 0, 0], [0, 0, 0]])
 
 
 # ------------------------------------------------------------------------------------------------ the program

@@ -22,13 +22,15 @@ def filters(weight: Any, most: int = 64) -> Figure:
 
     Of three channels they are in colour, 0 in grey; otherwise their first channel: black −, white +.
 
-    Raises `ShapeError` when the weight has not four axes.
+    Raises `ShapeError` when the weight has not four axes, `DomainError` for NaN and infinity.
     """
     values = np.asarray(weight.detach().cpu().numpy() if isinstance(weight, autograd.Tensor) else weight)
     if values.ndim != 4:
         raise ShapeError(
             f"filters: weight has shape {values.shape} but 4 axes K C R S are needed → give a Conv2d's weight"
         )
+    if bad := int((~np.isfinite(values)).sum()):
+        raise DomainError(f"filters: weight has {bad} NaN or infinite of {values.size} values → look when they arise")
     title = f"{some(len(values), most)} filters {values.shape[2]}×{values.shape[3]}: "
     if values.shape[1] != 3:
         return sheet(values[:most, 0], title + "black −, grey 0, white +", centred=True)

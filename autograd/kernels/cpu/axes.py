@@ -57,15 +57,14 @@ class Volume:
         """Return y, N O P Q K, of x, N D H W C, and filters w, K C/groups T R S."""
         windows = counts(x.shape[1:4], w.shape[2:], stride, padding, dilation)
         rest, filters = (stride[1:], padding[1:], dilation[1:], groups), _beside(w)
-        out = np.empty((len(x), *windows, len(w)), x.dtype)
 
-        def part(first: int, last: int) -> None:
+        def part(first: int, last: int) -> np.ndarray:
             images = _slices(x[first:last], w.shape[2], windows[0], stride, padding, dilation, groups)
-            made = self.algorithm.forward(images, filters, bias, *rest)
-            out[first:last] = made.reshape(-1, *out.shape[1:])
+            return self.algorithm.forward(images, filters, bias, *rest)  # type: ignore[no-any-return]
 
-        _by_samples(part, len(x), windows[0] * x[0, 0].nbytes * w.shape[2])
-        return out
+        made = _by_samples(part, len(x), windows[0] * x[0, 0].nbytes * w.shape[2])
+        out = made[0] if len(made) == 1 else np.concatenate(made)
+        return out.reshape(len(x), *windows, -1)
 
     def dx(
         self, y: np.ndarray, w: np.ndarray, size: Ints, stride: Ints, padding: Pairs, dilation: Ints, groups: int
@@ -85,13 +84,13 @@ class Volume:
         self, x: np.ndarray, y: np.ndarray, width: Ints, stride: Ints, padding: Pairs, dilation: Ints, groups: int
     ) -> np.ndarray:
         """Return the gradient of w, K C/groups T R S of ``width``, from that of the result, y."""
-        rest, sums = (width[1:], stride[1:], padding[1:], dilation[1:], groups), []
+        rest = width[1:], stride[1:], padding[1:], dilation[1:], groups
 
-        def part(first: int, last: int) -> None:
+        def part(first: int, last: int) -> np.ndarray:
             images = _slices(x[first:last], width[0], y.shape[1], stride, padding, dilation, groups)
-            sums.append(self.algorithm.dw(images, y[first:last].reshape(-1, *y.shape[2:]), *rest))
+            return self.algorithm.dw(images, y[first:last].reshape(-1, *y.shape[2:]), *rest)  # type: ignore[no-any-return]
 
-        _by_samples(part, len(x), y.shape[1] * x[0, 0].nbytes * width[0])
+        sums = _by_samples(part, len(x), y.shape[1] * x[0, 0].nbytes * width[0])
         total = sum(sums[1:], sums[0]).reshape(y.shape[4], width[0], -1, *width[1:])
         return np.ascontiguousarray(total.swapaxes(1, 2))
 
@@ -102,17 +101,18 @@ def _beside(w: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(w.swapaxes(1, 2)).reshape(k, t * c, *places)
 
 
-def _by_samples(part: Callable[[int, int], None], count: int, size: int) -> None:
-    """Call ``part(first, last)`` for a few samples at a time, one of which takes ``size`` bytes."""
+def _by_samples(part: Callable[[int, int], Any], count: int, size: int) -> list[Any]:
+    """Return ``part(first, last)`` for a few samples at a time, one of which takes ``size`` bytes."""
     at_once = max(1, ROOM // size)
-    for first in range(0, count, at_once):
-        part(first, min(first + at_once, count))
+    return [part(first, min(first + at_once, count)) for first in range(0, count, at_once)]
 
 
 def _slices(
     x: np.ndarray, taps: int, windows: int, stride: Ints, padding: Pairs, dilation: Ints, groups: int
 ) -> np.ndarray:
     """The images (N·O) H W (groups T C/groups) of x; x itself where there is one slice for each."""
+    if taps == stride[0] == 1 and windows == x.shape[1]:
+        return x.reshape(-1, *x.shape[2:])
     images = np.empty((len(x) * windows, *x.shape[2:4], taps * x.shape[4]), x.dtype)
     _exchange(x, images, False, taps, windows, stride, padding, dilation, groups)
     return images
@@ -124,8 +124,7 @@ def _exchange(
 ) -> None:  # fmt: skip
     """Copy slices of x into images, or sum them ``back``, on all threads."""
     n, depth, channels = len(x), x.shape[1], x.shape[4] // groups
-    slices = x.reshape(n, depth, -1, groups, channels)
-    beside = images.reshape(n, windows, -1, groups, taps, channels)
+    slices, beside = x.reshape(n, depth, -1, channels), images.reshape(n, windows, -1, taps, channels)
     jobs = n * (depth if back else windows)
     parts = min(jobs, threads.get_num_threads()) if images.size > SEVERAL else 1
     numbers = stride[0], padding[0][0], dilation[0]
@@ -135,37 +134,34 @@ def _exchange(
 
 @compiled
 def _copy(x: Any, images: Any, step: int, before: int, apart: int, first: int, last: int) -> None:
-    """images[n, o, pixel, group, t, c] = x[n, o·step + t·apart − before, pixel, group, c], 0 beyond the edge."""
-    _, depth, pixels, groups, channels = x.shape
-    _, windows, _, _, taps, _ = images.shape
+    """images[n, o, place, t, c] = x[n, o·step + t·apart − before, place, c], 0 beyond the edge."""
+    _, depth, places, channels = x.shape
+    _, windows, _, taps, _ = images.shape
     for job in range(first, last):
         n, o = job // windows, job % windows
-        for p in range(pixels):
-            for g in range(groups):
-                for t in range(taps):
-                    at, out = o * step + t * apart - before, images[n, o, p, g, t]
-                    if 0 <= at < depth:
-                        given = x[n, at, p, g]
-                        for c in range(channels):
-                            out[c] = given[c]
-                    else:
-                        for c in range(channels):
-                            out[c] = 0
+        for t in range(taps):
+            at, out = o * step + t * apart - before, images[n, o, :, t]
+            if 0 <= at < depth:
+                given = x[n, at]
+                for place in range(places):
+                    for c in range(channels):
+                        out[place, c] = given[place, c]
+            else:
+                out[...] = 0
 
 
 @compiled
 def _sum(x: Any, images: Any, step: int, before: int, apart: int, first: int, last: int) -> None:
     """The transpose of ``_copy``."""
-    _, depth, pixels, groups, channels = x.shape
-    _, windows, _, _, taps, _ = images.shape
+    _, depth, places, channels = x.shape
+    _, windows, _, taps, _ = images.shape
     for job in range(first, last):
         n, at = job // depth, job % depth
         x[n, at] = 0
         for t in range(taps):
             o, rest = divmod(at + before - t * apart, step)
             if rest == 0 and 0 <= o < windows:
-                for p in range(pixels):
-                    for g in range(groups):
-                        out, given = x[n, at, p, g], images[n, o, p, g, t]
-                        for c in range(channels):
-                            out[c] += given[c]
+                out, given = x[n, at], images[n, o, :, t]
+                for place in range(places):
+                    for c in range(channels):
+                        out[place, c] += given[place, c]

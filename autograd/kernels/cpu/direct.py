@@ -26,10 +26,8 @@ from .tiles import TILE, columns_of, contract, lanes_of
 
 BLOCK = TILE.vectors * TILE.bytes  # bytes of a tile's columns
 SEVERAL = 1 << 17  # filters' numbers that are worth several threads
-MANY, NEAR = (
-    1 << 13,
-    1 << 24,
-)  # input × output channels from which columns, of so many bytes at most, give their gradient
+MANY = 1 << 16  # input × output channels from which columns give the filters' gradient …
+NEAR = 1 << 24  # … if they have no more bytes
 
 
 # --- the family -------------------------------------------------------------------------------------------------------
@@ -211,8 +209,9 @@ def _slide(
     count = worth(
         n * height * wide * packed.size // (blocks * block) * _filled(filters.columns, lanes) // prod(out_step)
     )
-    by_blocks = blocks >= count > 1 and packed.nbytes > source.nbytes  # every thread some filters, or some pixels
-    tall, row_bytes = ceil(height / out_step[0]), source[0, 0].nbytes * step[0] + out[0, 0].nbytes * out_step[0]
+    tall = ceil(height / out_step[0])
+    by_blocks = blocks >= count > 1 and (packed.nbytes > source.nbytes or n * tall < count)  # else by pixels
+    row_bytes = source[0, 0].nbytes * step[0] + out[0, 0].nbytes * out_step[0]
     numbers = (*step, *out_step, *corner, joined)
     if by_blocks:
         chunks, *sizes = cut_into_chunks(n, tall, 0, 1, numbers, ceil(wide / out_step[1]), len(taps))

@@ -53,7 +53,7 @@ def convolutions(draw):
     """Images, filters, a bias and options; groups that are many and narrow as often as others."""
     axes, groups = draw(st.sampled_from([1, 2, 3])), draw(st.sampled_from([1, 2, 3, 6]))
     dtype, rng = draw(st.sampled_from([np.float32, np.float64])), np.random.default_rng(draw(st.integers(0, 99)))
-    c, k = draw(st.sampled_from([(2, 2), (4, 4), (8, 8), (16, 16), (1, 1), (1, 3), (5, 2), (16, 32)]))
+    c, k = draw(st.sampled_from([(2, 2), (4, 4), (8, 8), (16, 16), (1, 1), (1, 3), (5, 2), (2, 100), (16, 32)]))
     width, stride, dilation = (tuple(draw(st.integers(1, most)) for _ in range(axes)) for most in (3, 3, 2))
     padding = tuple((draw(st.integers(0, 2)), draw(st.integers(0, 2))) for _ in range(axes))
     if draw(st.booleans()):

@@ -230,7 +230,8 @@ def test_work_space_is_aligned_as_large_as_asked_for_and_its_thread_s_own(reques
 
 def run_python(program, **environment):
     code = textwrap.dedent(program)
-    done = subprocess.run([sys.executable, "-W", "always", "-c", code], capture_output=True, text=True, timeout=120)
+    command, env = [sys.executable, "-W", "always", "-c", code], os.environ | environment
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return done
 
@@ -244,6 +245,21 @@ STEP = """
     loss.backward()
     print(round(loss.item(), 4), *[round(float(abs(p.grad.numpy()).sum()), 2) for p in net.parameters()])
 """
+
+
+def test_several_threads_may_run_work_at_once_where_nothing_is_compiled_yet(tmp_path):
+    pytest.importorskip("numba")
+    program = """
+        import threading
+        from autograd.kernels.cpu import threads
+        threads.set_num_threads(2)
+        done = []
+        callers = [threading.Thread(target=threads.run, args=(done.append, 50)) for _ in range(3)]
+        [c.start() for c in callers], [c.join() for c in callers]
+        print(sum(done))
+    """
+    assert run_python(program, NUMBA_CACHE_DIR=str(tmp_path)).stdout == "3675\n"
+    assert any(tmp_path.rglob("awake.look*.nbc"))
 
 
 def test_without_numba_everything_runs_on_the_reference():

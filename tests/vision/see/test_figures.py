@@ -57,6 +57,8 @@ def test_filters_share_a_scale():
     assert "64 of 70 filters 5×5" in figure.get_suptitle()
     with pytest.raises(ShapeError, match=r"has shape \(2, 3\) but 4 axes"):
         see.filters(np.zeros((2, 3)))
+    with pytest.raises(DomainError, match="weight has 1 NaN"):
+        see.filters(np.where(np.arange(4).reshape(1, 1, 2, 2) == 2, np.nan, 0.0))
 
 
 def test_what_does_not_fit_is_refused():

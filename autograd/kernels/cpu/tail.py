@@ -6,6 +6,7 @@ added, of the result's rows and columns; whether it is; whether negative sums be
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ def tail_of(
     return terms, residual.reshape(-1, columns) if added else np.empty((0, columns), dtype), added, rectified
 
 
+@cache
 def nothing(dtype: Any) -> Tail:
     """No tail."""
     return np.empty((2, 0), dtype), np.empty((0, 0), dtype), False, False

@@ -292,7 +292,7 @@ def gradients(
         wanted = {x.node for x in ins if x.node is not None}
         found = sweep(seeds, keep=keep, graph=create_graph, wanted=wanted)
     results: list[Tensor | None] = []
-    handed: set[int] = set()
+    taken = {id(m): m for m in (inplace.memory(s.data if isinstance(s, Tensor) else s) for s in seeds.values())}
     for i, x in enumerate(ins):
         g = found.get(x.node)  # type: ignore[arg-type]
         if g is None and not allow_unused:
@@ -302,13 +302,11 @@ def gradients(
             )
         if g is not None and not isinstance(g, Tensor):
             g = as_array(g)
-            shared = (
-                id(g) in handed
-                or g.base is not None
-                or any(g is (s.data if isinstance(s, Tensor) else s) for s in seeds.values())
-            )
-            g = make(g.copy() if shared else g, None)
-            handed.add(id(g.data))
+            memory = inplace.memory(g)
+            if memory.size != g.size or id(memory) in taken or not getattr(g.flags, "writeable", True):
+                g = memory = g.copy()  # of a part of more, of what somebody else has
+            taken[id(memory)] = memory
+            g = make(g, None)
         results.append(g)
     return results if several else results[0]
 

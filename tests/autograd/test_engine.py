@@ -402,3 +402,24 @@ def test_anomaly_mode_passes_on_what_came_in_and_ends() -> None:
     assert after.line is None, "the line of an earlier call is remembered for later ones"
     with np.errstate(divide="ignore"):
         assert autograd.log(tensor([0.0])).item() == -np.inf
+
+
+@pytest.mark.parametrize("shape", [(1,), (1, 1), (3,), (2, 3), (150, 150)])
+def test_gradients_are_their_owner_s_to_write_to(shape):
+    x, y = (autograd.ones(shape, requires_grad=True) for _ in range(2))
+    seed = np.ones(shape[::-1])
+    views = {
+        "a seed": lambda: (x.T, [x], seed),
+        "a transposed seed, twice": lambda: (x.T + y.T, [x, y], seed),
+        "broadcast": lambda: (x[None].sum(axis=0).sum(), [x], None),
+        "broadcast, of what a rule made": lambda: (autograd.exp(x[None].sum(axis=0)).sum(), [x], None),
+        "a part": lambda: (autograd.concatenate([x, y]) * 2, [x, y], None),
+        "turned": lambda: (autograd.exp(x.T), [x], seed),
+    }
+    for what, case in views.items():
+        out, inputs, begin = case()
+        begin = np.ones(out.shape) if begin is None else begin
+        found = [g.data for g in autograd.gradients(out, inputs, begin)]
+        for i, g in enumerate(found):
+            others = [*found[:i], *found[i + 1 :], x.data, y.data, begin]
+            assert g.flags.writeable and not any(np.shares_memory(g, other) for other in others), what

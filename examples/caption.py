@@ -25,6 +25,8 @@ from typing import Any
 
 import numpy as np
 from corpora.captioned import SETS, Captioned, nearest
+from measures import measure
+from mnist import count
 from numpy.typing import NDArray
 
 import autograd
@@ -55,7 +57,7 @@ class Plan:
 
 
 FULL = {
-    "scenes": Plan(20_000, epochs=6, lr=3e-3, dropout=0.1, augment=PLAIN),
+    "scenes": Plan(40_000, epochs=4, lr=3e-3, dropout=0.1, augment=PLAIN),
     "emoji": Plan(1503, epochs=30, lr=3e-3, dropout=0.4, augment=VARIED, batch=32, weight_decay=5e-2),
 }
 QUICK = {"pictures": 400, "epochs": 2, "tested": 40}
@@ -158,24 +160,11 @@ def describe(
     return said
 
 
-def measure(said: list[list[str]], truth: list[list[str]]) -> dict[str, float]:
-    """Captions exactly right in %; with sacrebleu also BLEU (Papineni et al. 2002) and chrF (Popović 2015), 0 … 100."""
-    found = {"exact": 100 * float(np.mean([a == b for a, b in zip(said, truth, strict=True)]))}
-    try:
-        import sacrebleu
-    except ImportError:
-        return found
-    texts, references = ([" ".join(words) for words in many] for many in (said, truth))
-    for name, score in (("BLEU", sacrebleu.corpus_bleu), ("chrF", sacrebleu.corpus_chrf)):
-        found[name] = score(texts, [references]).score
-    return found
-
-
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pictures", choices=SETS)
     parser.add_argument("--quick", action="store_true", help="400 pictures, two epochs: to see that it runs")
-    parser.add_argument("--epochs", type=int, help="passes over the pictures to learn from")
+    parser.add_argument("--epochs", type=count, help="passes over the pictures to learn from")
     parser.add_argument("--out", type=Path, default=Path("out"), help="folder for everything written (default: out)")
     parser.add_argument("--seed", type=int, default=1, help="of scenes, weights, order and dropout (default: 1)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
@@ -216,7 +205,8 @@ def main() -> None:
         pictures = part.pictures[:]
         said = describe(model, pictures, vocabulary)
         rows = {"network": said, "nearest": nearest(train, pictures)}
-        results[part.name] = {name: measure(words, part.captions) for name, words in rows.items()}
+        truth = list(map(" ".join, part.captions))
+        results[part.name] = {name: measure(list(map(" ".join, texts)), truth) for name, texts in rows.items()}
         for name, figures in results[part.name].items():
             print(f"{part.name:8} {name:8} " + "  ".join(f"{key} {value:5.1f}" for key, value in figures.items()))
         shown.append((pictures, said, part.captions))

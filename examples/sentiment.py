@@ -170,7 +170,7 @@ def learn(program: Program, parts: Parts, args: argparse.Namespace, out: Path) -
         model, nn.BCEWithLogitsLoss(), optimizer, schedule, metrics=[accuracy], clip_norm=1.0,
         unit="reviews", out=out,
     )  # fmt: skip
-    if args.resume:
+    if args.resume and (out / "last.safetensors").exists():  # a run may end before it comes to this model
         trainer.resume()
     trainer.fit(train, valid, epochs=epochs)
     if trainer.stopped == "interrupt":

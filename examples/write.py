@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 from corpora import folk, shakespeare
+from mnist import count
 from ngrams import NGrams, Numbers
 from numpy.typing import NDArray
 
@@ -154,13 +155,6 @@ def open_book(name: str) -> tuple[str, str]:
     return text[:cut], text[cut:]
 
 
-def count(text: str) -> int:
-    """What --epochs and the like take."""
-    if (value := int(text)) < 1:
-        raise ValueError
-    return value
-
-
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("text", help=f"{', '.join(BOOKS)}, or a file")
@@ -252,6 +246,7 @@ def draw(
     for i, order in enumerate(dict.fromkeys(rivals(baselines))):
         ax.axhline(baselines[order], ls="--", color=f"C{2 + i}", label=f"{order}-grams, held-out text")
     ax.set(xlabel="epoch", ylabel="bits per character")
+    ax.xaxis.get_major_locator().set_params(integer=True)
     ax.legend()
     figure.savefig(out / "learning_curve.png", dpi=110)
 

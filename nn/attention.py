@@ -47,6 +47,8 @@ class Attention(Module):
             raise self.shape_error(f"query has shape {asked}: {len(asked)} axes, expected 2 (N Q) or 3 (L N Q)")
         if len(given) != 3:
             raise self.shape_error(f"keys has shape {given}: {len(given)} axes, expected 3 (T N K)")
+        if not given[0]:
+            raise self.shape_error(f"keys has shape {given}: T=0 positions, expected at least 1; mask what is empty")
         check_last(self, query, self.query_size, "query_size")
         check_last(self, keys, self.key_size, "key_size")
         if asked[-2] != given[1]:

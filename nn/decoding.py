@@ -6,12 +6,14 @@ A network is given as `step(tokens: N, state) -> (scores: N V, state)`. Its stat
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
+from numbers import Real
 from typing import Any, NamedTuple, TypeAlias
 
 import autograd
 from autograd import Generator, Tensor
-from autograd.errors import DomainError, ShapeError
+from autograd.errors import DomainError, DTypeError, ShapeError
 
 Step: TypeAlias = Callable[[Tensor, Any], tuple[Tensor, Any]]
 
@@ -46,17 +48,18 @@ def sample(
         generator: the stream of random numbers.
 
     Raises:
-        DomainError: for a negative temperature or length, or `top_k` below 1.
+        DomainError: for a negative temperature or length, `top_k` below 1, or scores that make no distribution: NaN, ∞,
+            or −∞ for every token.
+        DTypeError: when `first` has no integers, or `step` does not return two things.
         ShapeError: when the batch of `first`, `state` and the scores differ.
 
     >>> count = lambda tokens, state: (autograd.one_hot((tokens + 1) % 4, 4), state)
     >>> sample(count, None, [0, 2], 5, temperature=0)
     [[1, 2, 3, 0, 1], [3, 0, 1, 2, 3]]
     """
-    if temperature < 0 or length < 0 or (top_k is not None and top_k < 1):
-        raise DomainError(
-            f"sample: temperature={temperature}, length={length}, top_k={top_k}; expected ≥ 0, ≥ 0 and ≥ 1 or None"
-        )
+    _number("sample", "temperature", temperature, 0.0)
+    _count("sample", "length", length, 0)
+    _count("sample", "top_k", 1 if top_k is None else top_k, 1)
     tokens = _first("sample", first, state)
     sequences: list[list[int]] = [[] for _ in range(len(tokens))]
     running = set(range(len(tokens)))
@@ -111,7 +114,9 @@ def beam_search(
         length_penalty: 0 compares probabilities, which are larger for short sequences; more favours long ones.
 
     Raises:
-        DomainError: when `width` or `max_length` is below 1.
+        DomainError: when `width` or `max_length` is below 1, or scores make no distribution: NaN, ∞, or −∞ for every
+            token.
+        DTypeError: when `bos` has no integers, or `step` does not return two things.
         ShapeError: when the batch of `bos`, `state` and the scores differ.
 
     >>> table = autograd.tensor([[0.0, 1.0, 2.0], [3.0, 0.0, 0.0], [0.0, 3.0, 0.0]])
@@ -119,8 +124,9 @@ def beam_search(
     >>> best.tokens, second.tokens
     ([2, 1], [1])
     """
-    if width < 1 or max_length < 1:
-        raise DomainError(f"beam_search: width={width}, max_length={max_length}; expected at least 1 of both")
+    for name, value, least in (("width", width, 1), ("max_length", max_length, 1), ("eos", eos, 0)):
+        _count("beam_search", name, value, least)
+    _number("beam_search", "length_penalty", length_penalty, -math.inf)
     tokens = _first("beam_search", bos, state)
     beams = [_Beam(width, eos, length_penalty) for _ in range(len(tokens))]
     with autograd.no_grad():
@@ -192,9 +198,9 @@ def _largest(x: Tensor, k: int) -> list[list[tuple[int, float]]]:
     return [list(row) for row in zip(*found, strict=True)]
 
 
-def _leaves(state: Any) -> Iterator[Tensor]:
-    """The tensors of a nest."""
-    if isinstance(state, Tensor):
+def _leaves(state: Any) -> Iterator[Any]:
+    """The tensors, or arrays, of a nest."""
+    if hasattr(state, "shape"):
         yield state
     elif isinstance(state, (tuple, list, dict)):
         for part in state.values() if isinstance(state, dict) else state:
@@ -203,7 +209,7 @@ def _leaves(state: Any) -> Iterator[Tensor]:
 
 def _select(state: Any, rows: list[int]) -> Any:
     """The nest with these rows of the batch, the last axis but one of every tensor."""
-    if isinstance(state, Tensor):
+    if hasattr(state, "shape"):
         return state[..., rows, :]
     if isinstance(state, dict):
         return {name: _select(part, rows) for name, part in state.items()}
@@ -224,19 +230,41 @@ def _first(what: str, first: int | list[int] | Tensor, state: Any) -> Tensor:
             )
     device = leaves[0].device if leaves else "cpu"
     rows = leaves[0].shape[-2] if leaves else 1
-    listed = first.tolist() if isinstance(first, Tensor) else first
-    if not isinstance(listed, list):
+    listed = first.tolist() if hasattr(first, "tolist") else first
+    if not isinstance(listed, (list, tuple)):
         listed = [listed] * rows
+    if not all(hasattr(token, "__index__") for token in listed):
+        raise DTypeError(f"{what}: the first tokens are {first!r}, expected one integer for all or {rows} of them")
     if leaves and len(listed) != rows:
         raise ShapeError(f"{what}: {len(listed)} first tokens but the state has N={rows} → give one token, or {rows}")
-    return autograd.tensor(listed, device=device)
+    if not listed:
+        raise ShapeError(f"{what}: there are N=0 sequences → give at least one first token, or a state of a larger N")
+    return autograd.tensor(list(listed), device=device)
+
+
+def _number(what: str, name: str, value: Any, least: float) -> None:
+    if not isinstance(value, Real) or not (math.isfinite(float(value)) and float(value) >= least):
+        raise DomainError(f"{what}: {name}={value!r}, expected a finite number, at least {least}")
+
+
+def _count(what: str, name: str, value: Any, least: int) -> None:
+    if not hasattr(value, "__index__") or value < least:
+        raise DomainError(f"{what}: {name}={value!r}, expected an integer of at least {least}")
 
 
 def _scored(what: str, step: Step, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
     """The scores that the network gives, of the right shape, and its next state."""
-    scores, state = step(tokens, state)
-    if scores.ndim != 2 or len(scores) != len(tokens):
-        raise ShapeError(
-            f"{what}: step gave scores of shape {scores.shape} for N={len(tokens)} tokens → return scores N V"
+    returned = step(tokens, state)
+    if not isinstance(returned, tuple) or len(returned) != 2:
+        raise DTypeError(f"{what}: step returned a {type(returned).__name__}, expected two → return scores, state")
+    scores, state = returned
+    shape: tuple[int, ...] = getattr(scores, "shape", ())
+    if len(shape) != 2 or shape[0] != len(tokens) or not shape[1]:
+        raise ShapeError(f"{what}: step gave scores of shape {shape} for N={len(tokens)} tokens → return scores N V")
+    best = scores.max(axis=1)
+    if not autograd.isfinite(best).all():
+        raise DomainError(
+            f"{what}: the largest scores of the rows are {best.tolist()}, expected finite ones → look for NaN in the "
+            "network; −∞ forbids a token, but not all"
         )
     return scores, state

@@ -47,8 +47,8 @@ class Embedding(Module):
         self.weight = Parameter(weight)
         self.num_embeddings, self.embedding_dim = self.weight.shape
         if padding_idx is not None:
-            if not -self.num_embeddings <= padding_idx < self.num_embeddings:
-                raise ShapeError(f"Embedding: padding_idx={padding_idx}, but num_embeddings={self.num_embeddings}")
+            if not (hasattr(padding_idx, "__index__") and -self.num_embeddings <= padding_idx < self.num_embeddings):
+                raise ShapeError(f"Embedding: padding_idx={padding_idx!r}, but num_embeddings={self.num_embeddings}")
             padding_idx %= self.num_embeddings
         self.padding_idx = padding_idx
 
@@ -59,11 +59,10 @@ class Embedding(Module):
         >>> Embedding.from_pretrained(autograd.ones((5, 2))).weight.requires_grad
         False
         """
-        if len(embeddings.shape) != 2:
-            raise ShapeError(
-                f"Embedding.from_pretrained: embeddings has shape {tuple(embeddings.shape)}, expected (V, D)"
-            )
         layer = cls.__new__(cls)
+        shape = shape_of(layer, embeddings, "embeddings")
+        if len(shape) != 2:
+            raise ShapeError(f"Embedding.from_pretrained: embeddings has shape {shape}, expected (V, D)")
         layer._set(embeddings, padding_idx)
         layer.weight.requires_grad = not freeze
         return layer

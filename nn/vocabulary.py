@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
 from autograd import Tensor
@@ -29,12 +29,12 @@ class Vocabulary:
     """
 
     def __init__(self, tokens: Iterable[str], specials: Sequence[str] = SPECIALS) -> None:
-        self.specials = tuple(specials)
-        self.tokens = (*self.specials, *tokens)
+        if isinstance(specials, str):
+            raise DTypeError(f"Vocabulary: specials is {specials!r}, expected a tuple → give ({specials!r},)")
+        self.specials = tuple(_strings("Vocabulary", specials))
+        self.tokens = (*self.specials, *_strings("Vocabulary", tokens))
         self._numbers: dict[str, int] = {}
         for place, token in enumerate(self.tokens):
-            if not isinstance(token, str):
-                raise DTypeError(f"Vocabulary: token {place} is a {type(token).__name__}, {token!r}; use strings")
             if self._numbers.setdefault(token, place) != place:
                 raise DomainError(
                     f"Vocabulary: {token!r} is token {self._numbers[token]} and {place} → give every token once"
@@ -60,6 +60,7 @@ class Vocabulary:
             specials: the special tokens.
 
         Raises:
+            DTypeError: for a token that is no string.
             DomainError: when `max_size` leaves no room for the special tokens.
 
         >>> Vocabulary.build(["banana", "bandana"], specials=()).tokens
@@ -69,7 +70,7 @@ class Vocabulary:
             raise DomainError(
                 f"Vocabulary.build: max_size is {max_size}, but there are {len(specials)} special tokens → give more"
             )
-        counts = Counter(token for sequence in sequences for token in sequence)
+        counts = Counter(token for sequence in sequences for token in _strings("Vocabulary.build", sequence))
         known = [t for t, n in sorted(counts.items(), key=lambda item: (-item[1], item[0])) if n >= min_count]
         known = [t for t in known if t not in specials]
         return cls(known if max_size is None else known[: max_size - len(specials)], specials)
@@ -78,10 +79,11 @@ class Vocabulary:
         """Return the numbers of tokens; a token that is not there becomes `unk`.
 
         Raises:
+            DTypeError: for a token that is no string.
             DomainError: when there is no "<unk>" for it; it names the token and its place.
         """
         ids = []
-        for place, token in enumerate(tokens):
+        for place, token in enumerate(_strings("Vocabulary.encode", tokens)):
             number = self._numbers.get(token, self.unk)
             if number is None:
                 raise DomainError(
@@ -95,11 +97,16 @@ class Vocabulary:
         """Return the tokens of numbers (a list or a tensor T) before the first `eos`, without the special ones.
 
         Raises:
+            DTypeError: when they are no integers in a row.
             IndexingError: for a number that no token has.
         """
-        numbers: list[int] = ids.tolist() if isinstance(ids, Tensor) else list(ids)
+        numbers: Any = ids.tolist() if hasattr(ids, "tolist") else ids
+        if not isinstance(numbers, Iterable):
+            raise DTypeError(f"Vocabulary.decode: ids is {ids!r}, expected integers in a row → give a list of them")
         decoded = []
         for place, number in enumerate(numbers):
+            if not hasattr(number, "__index__"):
+                raise DTypeError(f"Vocabulary.decode: number {place} is {number!r}, expected an integer → give one row")
             if not 0 <= number < len(self):
                 raise IndexingError(
                     f"Vocabulary.decode: number {place} is {number}, but there are {len(self)} tokens "
@@ -141,3 +148,13 @@ class Vocabulary:
                 "→ give what state_dict() returned"
             )
         return cls(state["tokens"], state["specials"])
+
+
+def _strings(what: str, tokens: Iterable[str]) -> Iterator[str]:
+    """The tokens, held to be strings."""
+    if not isinstance(tokens, Iterable):
+        raise DTypeError(f"{what}: got a {type(tokens).__name__}, {tokens!r}; expected tokens → give a list of strings")
+    for place, token in enumerate(tokens):
+        if not isinstance(token, str):
+            raise DTypeError(f"{what}: token {place} is a {type(token).__name__}, {token!r}; use strings")
+        yield token

@@ -103,6 +103,19 @@ def test_a_scene_is_what_its_caption_says(scenes, data, seed):
     assert np.ptp(whole[0], axis=0).max() > 12 or scene.relation == "behind"
 
 
+@given(st.data(), st.integers(0, 2**32 - 1))
+def test_every_shape_can_be_told_also_of_what_is_behind(scenes, data, seed):
+    scene = data.draw(st.sampled_from(scenes.EVERY))
+    thing = data.draw(st.sampled_from(["first", "second"]))
+    colour, shape = getattr(scene, thing)
+    other = data.draw(st.sampled_from([s for s in scenes.SHAPES if s != shape]))
+    one, two = (
+        scenes.draw(s, np.random.default_rng(seed)).astype(int)
+        for s in (scene, scene._replace(**{thing: (colour, other)}))
+    )
+    assert (abs(one - two).max(-1) > 30).sum() >= 12  # pixels that differ clearly
+
+
 @given(st.data(), *[st.floats(-1.5, 1.5)] * 4)
 def test_outlines_are_distances_inside_the_unit_square(scenes, data, x, y, u, v):
     outline = scenes.SHAPES[data.draw(st.sampled_from(list(scenes.SHAPES)))]
@@ -183,6 +196,50 @@ def test_the_network_equals_its_definition(program, corpora, small):
         plain = gradients()
     for a, b in zip(fused, plain, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
+
+
+@given(st.integers(1, 4), st.integers(1, 4), st.integers(0, 99))
+def test_the_encoder_has_its_places_at_every_eighth_pixel(program, small, i, j, seed):
+    pictures = np.random.default_rng(seed).uniform(-1, 1, (16, 3, 48, 48)).astype(np.float32)
+    others = pictures.copy()
+    others[:, :, 8 * i - 1 : 8 * i + 2, 8 * j - 1 : 8 * j + 2] *= -1
+    with autograd.no_grad():
+        maps, changed = (small[0].encoder(autograd.tensor(seen)).numpy() for seen in (pictures, others))
+    changes = ((maps - changed) ** 2).sum((0, 1))
+    middle = (np.indices(changes.shape) * changes).sum((1, 2)) / changes.sum()
+    np.testing.assert_allclose(middle, (i, j), atol=0.4)
+
+
+def test_an_interrupted_run_continues_with_the_pictures_that_follow(program, corpora, tmp_path, monkeypatch):
+    vocabulary = nn.Vocabulary(corpora[0].WORDS)
+    drawn = corpora[0].Scenes(12, "train")
+    examples = corpora[1].Captioned("some", drawn, [caption.split() for caption in drawn.captions])
+
+    def trained(folder, resume=False):
+        autograd.manual_seed(3)
+        model = program["Captioner"](len(vocabulary), 48, 0.5, hidden=12, depth=8)
+        optimizer = nn.optim.AdamW(model.parameters(), lr=1e-2)
+        loss = nn.CrossEntropyLoss(ignore_index=vocabulary.pad)
+        trainer = nn.Trainer(model, loss, optimizer, metrics=[], out=tmp_path / folder, progress=False)
+        if resume:
+            trainer.resume()
+        taught = program["Lessons"](examples, vocabulary, program["VARIED"])
+        trainer.fit(taught.loader(4, shuffle=True, seed=5), taught.loader(12), epochs=2)
+        return trainer
+
+    ready, steps = program["Captioner"].forward, iter(range(4))  # three, one to validate with, and no more
+
+    def interrupt(self, *given):
+        if next(steps, None) is None:
+            raise KeyboardInterrupt
+        return ready(self, *given)
+
+    expected = trained("through").model.state_dict()
+    with monkeypatch.context() as patch:
+        patch.setattr(program["Captioner"], "forward", interrupt)
+        assert trained("stopped").stopped == "interrupt"
+    for name, value in trained("stopped", resume=True).model.state_dict().items():
+        np.testing.assert_array_equal(value.numpy(), expected[name].numpy(), err_msg=name)
 
 
 def test_the_nearest_picture_is_the_nearest(program, corpora):

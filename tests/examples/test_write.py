@@ -141,9 +141,12 @@ def test_the_state_goes_on_and_the_gradient_does_not():
     """Equal to the definition's loop over all steps in which gradients are cut between windows."""
     text = np.random.default_rng(1).integers(0, 7, 3 * 10 + 1)
     windows, model, loss = write.Windows(text, 3, 5), small(layers=1), write.Bits()
+    pieces = []
     for i in range(2):
         (x, begins), y = windows[i]
-        (loss(model(autograd.tensor(x), begins), autograd.tensor(y)) / 2).backward()
+        scores = model(autograd.tensor(x), begins)
+        pieces.append(scores.detach().numpy())
+        (loss(scores, autograd.tensor(y)) / 2).backward()
     found = [p.grad.numpy() for p in model.parameters()]
 
     cut = small(layers=1)
@@ -151,6 +154,7 @@ def test_the_state_goes_on_and_the_gradient_does_not():
     with autograd.use_kernels(False):
         scores, _ = cut.read(autograd.tensor(windows.x), cut.beginning(3))
         loss(scores, autograd.tensor(windows.y.reshape(-1))).backward()
+    np.testing.assert_allclose(np.concatenate(pieces), scores.detach().numpy(), rtol=1e-4, atol=1e-6)
     for value, p in zip(found, cut.parameters(), strict=True):
         np.testing.assert_allclose(value, p.grad.numpy(), rtol=2e-4, atol=2e-6)
 

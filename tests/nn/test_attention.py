@@ -108,6 +108,7 @@ def test_masks_on_every_device(kind, device):
         ((2, 3), (5, 1, 4), None, ShapeError, "query has N=2 but keys has N=1"),
         ((3,), (5, 2, 4), None, ShapeError, r"query has shape \(3,\): 1 axes"),
         ((2, 3), (2, 4), None, ShapeError, r"keys has shape \(2, 4\): 2 axes"),
+        ((2, 3), (0, 2, 4), None, ShapeError, "T=0 positions, expected at least 1"),
         ((2, 3), (5, 2, 4), autograd.ones((2, 5)), ShapeError, r"mask has shape \(2, 5\), expected \(5, 2\)"),
         ((2, 3), (5, 2, 4), autograd.ones((5, 2)), DTypeError, "mask has dtype float32, expected bool"),
     ],

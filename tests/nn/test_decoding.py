@@ -12,7 +12,7 @@ from scipy import special, stats
 
 import autograd
 import nn
-from autograd.errors import DomainError, ShapeError
+from autograd.errors import DomainError, DTypeError, ShapeError
 
 EOS = 0
 seeds, vocabularies, lengths = st.integers(0, 999), st.integers(2, 4), st.integers(1, 4)
@@ -170,12 +170,69 @@ def test_decoding_runs_on_every_device(device):
     assert all(p.grad is None for p in rnn.parameters())
 
 
+def test_a_state_may_hold_arrays():
+    step, _ = network(5, 4)
+
+    def with_arrays(tokens, state):
+        seen = autograd.tensor(state["seen"])
+        scores, after = step(tokens, {"memory": Memory(seen, autograd.stack([seen, seen])), "rest": None})
+        return scores, {"seen": after["memory"].seen.numpy()}
+
+    start = {"seen": np.arange(3.0)[:, None]}
+    assert nn.beam_search(with_arrays, start, 1, EOS, 3, 5) == nn.beam_search(step, started(3), 1, EOS, 3, 5)
+
+
+def test_a_beam_whose_end_never_comes_is_cut():
+    step, table = network(3, 4)
+    (found,) = nn.beam_search(step, started(1), 1, 9, 3, 6)  # no token has that number
+    assert [len(tokens) for tokens, _ in found] == [6] * 3
+    for tokens, score in found:
+        assert score == pytest.approx(penalised(log_p(table, 0, 1, tokens), 6, 0.6))
+
+
+def scoring(*row):
+    return lambda tokens, state: (autograd.tensor([row] * len(tokens)), state)
+
+
+BOTH = {
+    "sample": lambda step: nn.sample(step, None, 1, 3),
+    "beam_search": lambda step: nn.beam_search(step, None, 1, 0),
+}
+
+
+@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize(
+    ("step", "error", "message"),
+    [
+        (scoring(0.0, math.nan), DomainError, r"rows are \[nan"),
+        (scoring(0.0, math.inf), DomainError, r"rows are \[inf"),
+        (scoring(-math.inf, -math.inf), DomainError, r"rows are \[-inf.*forbids a token, but not all"),
+        (scoring(), ShapeError, r"scores of shape \(\d, 0\)"),
+        (lambda tokens, state: ([[1.0]], state), ShapeError, r"scores of shape \(\)"),
+        (lambda tokens, state: autograd.ones((len(tokens), 3)), DTypeError, "returned a Tensor"),
+        (lambda tokens, state: None, DTypeError, "returned a NoneType, expected two"),
+    ],
+)
+def test_what_a_step_may_not_return(name, step, error, message):
+    with pytest.raises(error, match=f"{name}: .*{message}"):
+        BOTH[name](step)
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
         (lambda step: nn.sample(step, None, 1, 3, temperature=-1), DomainError, "temperature=-1"),
         (lambda step: nn.sample(step, None, 1, 3, top_k=0), DomainError, "top_k=0"),
+        (lambda step: nn.sample(step, None, 1, 3, temperature=math.nan), DomainError, "temperature=nan"),
+        (lambda step: nn.sample(step, None, 1, 3, temperature="1"), DomainError, "temperature='1'"),
+        (lambda step: nn.sample(step, None, 1, 1.5), DomainError, "length=1.5"),
+        (lambda step: nn.sample(step, None, 1.5, 3), DTypeError, "first tokens are 1.5"),
+        (lambda step: nn.sample(step, None, [[1]], 3), DTypeError, r"first tokens are \[\[1\]\]"),
         (lambda step: nn.beam_search(step, None, 1, EOS, width=0), DomainError, "width=0"),
+        (lambda step: nn.beam_search(step, None, 1, EOS, max_length=2.5), DomainError, "max_length=2.5"),
+        (lambda step: nn.beam_search(step, None, 1, None), DomainError, "eos=None"),
+        (lambda step: nn.beam_search(step, None, 1, 0, length_penalty=math.nan), DomainError, "length_penalty=nan"),
+        (lambda step: nn.beam_search(step, autograd.ones((1, 0, 3)), 1, EOS), ShapeError, "N=0 sequences"),
         (lambda step: nn.sample(step, autograd.ones(3), 1, 3), ShapeError, "last axis but one"),
         (lambda step: nn.sample(step, autograd.ones((2, 1)), [1], 3), ShapeError, "1 first tokens but .* N=2"),
         (lambda step: nn.sample(step, None, [1, 2], 3), ShapeError, r"scores of shape \(3,\) for N=2"),

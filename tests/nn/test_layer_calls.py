@@ -135,6 +135,10 @@ def test_wrong_indices():
         nn.Embedding(3, 2)(autograd.zeros((2,)))
     with pytest.raises(ShapeError, match="padding_idx=3, but num_embeddings=3"):
         nn.Embedding(3, 2, padding_idx=3)
+    with pytest.raises(ShapeError, match="padding_idx='0'"):
+        nn.Embedding(3, 2, padding_idx="0")
+    with pytest.raises(DTypeError, match="embeddings is a list, expected a tensor"):
+        nn.Embedding.from_pretrained([[1.0]])
     with pytest.raises(AutogradError):
         nn.Embedding(3, 2)(autograd.tensor([3]))
 

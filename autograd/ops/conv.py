@@ -146,7 +146,7 @@ def _first(out: Any, shape: Ints) -> Any:
 
 
 def _declare(n: int) -> tuple[Callable[..., Any], ...]:
-    """Declare the family in ``n`` dimensions: convolution, its gradients, transposed convolution, one with a bias."""
+    """Declare the family in ``n`` dimensions: convolution, its gradients, transposed convolution, those with more."""
     size, width, windows = LETTERS[n]
     name, dx, dw, transposed = f"conv{n}d", f"conv{n}d_dx", f"conv{n}d_dw", f"conv_transpose{n}d"
     small: Values = {

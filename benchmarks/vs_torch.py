@@ -22,7 +22,7 @@ from benchmarks.compare import Effort, Worker
 from benchmarks.networks import NETWORKS
 
 MODES = {"train": "Training step", "infer": "Inference"}
-TOLERANCES = {"results": 1e-3, "gradients": 1e-2}
+TOLERANCES = {"results": 3e-3, "gradients": 1e-2}  # PyTorch's own ResNet-50 moves by 1e-3 with images changed by 3e-7
 STEPS = 2  # of the process whose memory is measured: momentum is there in the second
 
 

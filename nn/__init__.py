@@ -32,6 +32,7 @@ from nn.activation import (
     Tanhshrink,
 )
 from nn.attention import AdditiveAttention, DotProductAttention
+from nn.chain import chain
 from nn.container import ModuleDict, ModuleList, Sequential
 from nn.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d
 from nn.decoding import Hypothesis, beam_search, sample
@@ -143,6 +144,7 @@ __all__ = [
     "Unflatten",
     "Vocabulary",
     "beam_search",
+    "chain",
     "data",
     "draw",
     "gradient_norms",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from typing import Any, Self, overload
 
+from nn.chain import chain
 from nn.module import Module
 
 
@@ -98,9 +99,7 @@ class Sequential(_Numbered):
 
     def forward(self, x: Any) -> Any:
         """Apply the modules in order."""
-        for _, module in self._own_modules():
-            x = module(x)
-        return x
+        return chain(x, *self)
 
 
 class _Holder(Module):

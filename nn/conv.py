@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import autograd
 from autograd import Tensor
@@ -68,8 +68,19 @@ class _Conv(Module):
         return words
 
 
+class Tail(NamedTuple):
+    """What is done to a convolution's sums: times `scale` plus `shift` of each channel, plus `residual`, activated."""
+
+    scale: Tensor | None = None
+    shift: Tensor | None = None
+    residual: Tensor | None = None
+    activation: str | None = None
+
+
 class Convolution(_Conv):
     """The convolutions of `dims` dimensions: arguments, padding and the call."""
+
+    tailed: ClassVar[Callable[..., Any]]
 
     def __init__(
         self,
@@ -108,14 +119,19 @@ class Convolution(_Conv):
             return tuple((span // 2, span - span // 2) for span in spans)
         return tuple((pad, pad) for pad in self.padding)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the convolution of x with the weight, plus the bias."""
+    def forward(self, x: Tensor, tail: Tail | None = None) -> Tensor:
+        """Return the convolution of x with the weight, plus the bias; or with what else is done to it."""
         lone = check_image(self, x, self.dims, self.in_channels)
         x = x[None] if lone else x
         padding = self.margins
         if self.padding_mode != "zeros":
             x, padding = self._padded(x), ((0, 0),) * self.dims
-        out: Tensor = self.operation(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+        options = self.stride, padding, self.dilation, self.groups
+        out: Tensor
+        if tail is None:
+            out = self.operation(x, self.weight, self.bias, *options)
+        else:
+            out = self.tailed(x, self.weight, tail.scale, tail.shift, tail.residual, *options, tail.activation)
         return out[0] if lone else out
 
     def _padded(self, x: Tensor) -> Tensor:
@@ -148,6 +164,7 @@ class Conv1d(Convolution):
 
     dims = 1
     operation = staticmethod(autograd.biased_conv1d)
+    tailed = staticmethod(autograd.affine_conv1d)
 
 
 class Conv2d(Convolution):
@@ -168,6 +185,7 @@ class Conv2d(Convolution):
 
     dims = 2
     operation = staticmethod(autograd.biased_conv2d)
+    tailed = staticmethod(autograd.affine_conv2d)
 
 
 class Conv3d(Convolution):
@@ -184,6 +202,7 @@ class Conv3d(Convolution):
 
     dims = 3
     operation = staticmethod(autograd.biased_conv3d)
+    tailed = staticmethod(autograd.affine_conv3d)
 
 
 class TransposedConvolution(_Conv):

@@ -65,7 +65,7 @@ class BatchNorm(Module):
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         """Return the normalised x, with the residual added and activated; in training also move the statistics."""
         self._check(x)
-        w, b = (_or_constant(p, fill, (self.num_features,), x) for p, fill in ((self.weight, 1.0), (self.bias, 0.0)))
+        w, b = self._affine(x)
         out: Tensor
         if not self.training and self.running_mean is not None and self.running_var is not None:
             out = autograd.batch_norm(x, w, b, self.running_mean, self.running_var, residual, self.eps, self.activation)
@@ -80,6 +80,11 @@ class BatchNorm(Module):
         if self.training and self.running_mean is not None:
             self._track(mean.detach(), var.detach() * (samples / (samples - 1)))
         return out
+
+    def _affine(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Weight and bias, or constants in their place."""
+        features = (self.num_features,)
+        return _or_constant(self.weight, 1.0, features, x), _or_constant(self.bias, 0.0, features, x)
 
     def _track(self, mean: Tensor, var: Tensor) -> None:
         """Replace the running statistics, never overwrite them: a graph may have saved the old ones."""

@@ -66,6 +66,9 @@ from .arithmetic import (
 from .arithmetic import absolute as abs
 from .arithmetic import round_ as round
 from .conv import (
+    affine_conv1d,
+    affine_conv2d,
+    affine_conv3d,
     biased_conv1d,
     biased_conv2d,
     biased_conv3d,
@@ -168,6 +171,9 @@ __all__ = [
     "adaptive_max_pool1d",
     "adaptive_max_pool2d",
     "add",
+    "affine_conv1d",
+    "affine_conv2d",
+    "affine_conv3d",
     "all",
     "any",
     "arccos",

@@ -25,6 +25,7 @@ from ..core.primitive import REQUIRED, primitive
 from ..errors import DomainError, ShapeError
 from ..kernels.reference import conv as reference
 from ..kernels.reference.windows import Ints, Pairs, counts, span
+from .activation import relu
 from .shape import reshape
 
 LETTERS = {1: ("L", "R", "P"), 2: ("H W", "R S", "P Q"), 3: ("D H W", "T R S", "O P Q")}
@@ -145,7 +146,7 @@ def _first(out: Any, shape: Ints) -> Any:
 
 
 def _declare(n: int) -> tuple[Callable[..., Any], ...]:
-    """Declare the family in ``n`` dimensions: convolution, its gradients, transposed convolution, one with a bias."""
+    """Declare the family in ``n`` dimensions: convolution, its gradients, transposed convolution, those with more."""
     size, width, windows = LETTERS[n]
     name, dx, dw, transposed = f"conv{n}d", f"conv{n}d_dx", f"conv{n}d_dw", f"conv_transpose{n}d"
     small: Values = {
@@ -292,9 +293,31 @@ def _declare(n: int) -> tuple[Callable[..., Any], ...]:
     biased = composite(
         f"x: N C {size}, w: K C/groups {width}, b: K", cases=({**small, "K": 3}, grouped), layer=f"Conv{n}d"
     )(with_bias)
-    return conv, conv_dx, conv_dw, conv_transpose, biased
+
+    def affine(
+        x: Any, w: Any, scale: Any = None, b: Any = None, residual: Any = None, stride: Any = 1, padding: Any = 0,
+        dilation: Any = 1, groups: int = 1, activation: str | None = None,
+    ) -> Any:  # fmt: skip
+        if activation not in (None, "relu"):
+            raise DomainError(f"affine_{name}: activation is {activation!r} → choose None or 'relu'")
+        out = conv(x, w, stride, padding, dilation, groups)
+        out = out if scale is None else out * reshape(scale, (-1, *(1,) * n))
+        out = out if b is None else out + reshape(b, (-1, *(1,) * n))
+        out = out if residual is None else out + residual
+        return relu(out) if activation else out
+
+    affine.__name__ = affine.__qualname__ = f"affine_{name}"
+    affine.__doc__ = (
+        f"``{name}``, whose channels are scaled and shifted, out[n, k, p…] · scale[k] + b[k]; a ``residual`` is added "
+        'to that, and the ``activation`` "relu" taken of the sum: in inference a convolution and its normalisation.'
+    )
+    affine = composite(
+        f"x: N C {size}, w: K C/groups {width}, scale: K, b: K, residual: N K {windows}",
+        cases=({**small, "K": 3, "residual": None}, {**adjoint, "activation": "relu"}), layer=f"Conv{n}d",
+    )(affine)  # fmt: skip
+    return conv, conv_dx, conv_dw, conv_transpose, biased, affine
 
 
-conv1d, conv1d_dx, conv1d_dw, conv_transpose1d, biased_conv1d = _declare(1)
-conv2d, conv2d_dx, conv2d_dw, conv_transpose2d, biased_conv2d = _declare(2)
-conv3d, conv3d_dx, conv3d_dw, conv_transpose3d, biased_conv3d = _declare(3)
+conv1d, conv1d_dx, conv1d_dw, conv_transpose1d, biased_conv1d, affine_conv1d = _declare(1)
+conv2d, conv2d_dx, conv2d_dw, conv_transpose2d, biased_conv2d, affine_conv2d = _declare(2)
+conv3d, conv3d_dx, conv3d_dw, conv_transpose3d, biased_conv3d, affine_conv3d = _declare(3)

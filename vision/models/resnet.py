@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import nn
 from autograd import Tensor
-from nn import AdaptiveAvgPool2d, BatchNorm2d, Conv2d, Flatten, Linear, MaxPool2d, Sequential
+from nn import AdaptiveAvgPool2d, BatchNorm2d, Conv2d, Flatten, Linear, MaxPool2d, Sequential, chain
 from nn.published import Figures, Published
 from vision.models.network import Network, choose, start
 
@@ -26,8 +26,8 @@ class BasicBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return relu(F(x) + x); the last normalisation adds x and rectifies."""
-        out = self.bn1(self.conv1(x))
-        return self.bn2(self.conv2(out), residual=self.downsample(x))
+        out = chain(x, self.conv1, self.bn1)
+        return chain(out, self.conv2, self.bn2, residual=self.downsample(x))
 
 
 class Bottleneck(nn.Module):
@@ -47,8 +47,8 @@ class Bottleneck(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return relu(F(x) + x); the last normalisation adds x and rectifies."""
-        out = self.bn2(self.conv2(self.bn1(self.conv1(x))))
-        return self.bn3(self.conv3(out), residual=self.downsample(x))
+        out = chain(x, self.conv1, self.bn1, self.conv2, self.bn2)
+        return chain(out, self.conv3, self.bn3, residual=self.downsample(x))
 
 
 def shortcut(channels: int, out: int, stride: int) -> nn.Module:

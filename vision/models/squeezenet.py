@@ -5,7 +5,7 @@ from __future__ import annotations
 import autograd
 import nn
 from autograd import Tensor
-from nn import AdaptiveAvgPool2d, Conv2d, Dropout, Flatten, MaxPool2d, ReLU, Sequential
+from nn import AdaptiveAvgPool2d, Conv2d, Dropout, Flatten, MaxPool2d, ReLU, Sequential, chain
 from nn.published import Published
 from vision.models.network import Network, choose, start
 
@@ -63,9 +63,9 @@ class Fire(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return both expansions, one after the other along the channels."""
-        x = self.squeeze_activation(self.squeeze(x))
-        small = self.expand1x1_activation(self.expand1x1(x))
-        large = self.expand3x3_activation(self.expand3x3(x))
+        x = chain(x, self.squeeze, self.squeeze_activation)
+        small = chain(x, self.expand1x1, self.expand1x1_activation)
+        large = chain(x, self.expand3x3, self.expand3x3_activation)
         return autograd.concatenate([small, large], axis=1)
 
 

@@ -29,7 +29,7 @@ KERNELS: dict[str, tuple[str, ...]] = {
     "rnn": ("recurrent",),
     **{
         name.format(n): ("conv",)
-        for name in ("biased_conv{}d", "conv{}d", "conv{}d_dx", "conv{}d_dw", "conv_transpose{}d")
+        for name in ("affine_conv{}d", "biased_conv{}d", "conv{}d", "conv{}d_dx", "conv{}d_dw", "conv_transpose{}d")
         for n in (1, 2, 3)
     },
     "linear": ("matmul",),

@@ -18,6 +18,7 @@ from ..reference.windows import Ints, Pairs, counts
 from . import memory, threads
 from .compile import compiled
 from .matmul import product
+from .tail import Tail
 
 MANY = 1 << 16  # input × output channels from which filters larger than 1×1 are left as they lie …
 FEW = 500  # … if pixels of the result are fewer
@@ -101,12 +102,13 @@ def _rows(x: np.ndarray, width: Ints, windows: Ints, stride: Ints, padding: Pair
 
 
 def forward(
-    x: np.ndarray, w: np.ndarray, bias: np.ndarray | None, stride: Ints, padding: Pairs, dilation: Ints, groups: int
-) -> np.ndarray:
-    """Return y, N P Q K, of x, N H W C, and filters w, K C R S."""
+    x: np.ndarray, w: np.ndarray, bias: np.ndarray | None, stride: Ints, padding: Pairs, dilation: Ints, groups: int,
+    tail: Tail | None = None,
+) -> np.ndarray:  # fmt: skip
+    """Return y, N P Q K, of x, N H W C, and filters w, K C R S, with the bias or a tail."""
     windows = counts(x.shape[1:3], w.shape[2:], stride, padding, dilation)
     rows = _rows(x, w.shape[2:], windows, stride, padding, dilation)
-    return product(rows, w.reshape(len(w), -1).T, bias).reshape(len(x), *windows, len(w))
+    return product(rows, w.reshape(len(w), -1).T, bias, tail).reshape(len(x), *windows, len(w))
 
 
 def dx(

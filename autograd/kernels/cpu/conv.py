@@ -19,9 +19,11 @@ from .compile import behaved
 from .groups import Grouped
 from .layout import channels_first, channels_last
 from .matmul import product
+from .tail import finished, tail_of
 
 ALGORITHMS: tuple[Any, ...] = (depthwise, narrow, winograd, columns, folded, direct)  # the first that serves is taken
 
+TAILED = (winograd, columns, direct)  # those whose ``forward`` takes a tail
 APART = 32  # channels of a group from which groups are taken one by one
 WIDE = 512  # numbers of a row that are summed as fast as longer ones
 
@@ -158,6 +160,27 @@ class Biased:
         )
 
 
+class Affine:
+    """``affine_conv2d`` and its kin where nothing is recorded: sums get their tail while they are in the cache."""
+
+    def __init__(self, algorithm: Any) -> None:
+        self.algorithm = algorithm
+
+    def forward(self, *_: Any) -> Any:
+        """Leave gradients to the definition."""
+        return NotImplemented
+
+    def infer(self, x: Any, w: Any, scale: Any, b: Any, residual: Any, *options: Any) -> Any:
+        """Return the convolution with its tail."""
+        *sliding, activation = options
+        added = residual if residual is None else channels_last(residual)
+        tail = tail_of(len(w), w.dtype, scale, b, added, activation is not None)
+        inputs = channels_last(x), behaved(w), None, *sliding
+        if self.algorithm in TAILED:
+            return channels_first(self.algorithm.forward(*inputs, tail))
+        return channels_first(finished(self.algorithm.forward(*inputs), tail))
+
+
 def _sum_of_pixels(y: np.ndarray) -> np.ndarray:
     """The sum of all pixels of N … K; few channels are summed for several pixels side by side."""
     k = y.shape[-1]
@@ -176,6 +199,21 @@ def _biased(spec: Spec) -> Biased | None:
     return _named(algorithm, Biased(algorithm))  # type: ignore[no-any-return]
 
 
+def _affine(spec: Spec) -> Affine | None:
+    x, w, *_, residual = spec.shapes
+    assert x is not None and w is not None
+    options = [spec.params[name] for name in ("stride", "padding", "dilation")]
+    if not all([_is_standard(option, len(x) - 2) for option in options]) or spec.params["activation"] not in (
+        None,
+        "relu",
+    ):
+        return None
+    if residual not in (None, (x[0], w[0], *counts(x[2:], w[2:], *options))):
+        return None  # the definition broadcasts, or says what is wrong
+    algorithm = _algorithm(spec, x, w, None)
+    return _named(algorithm, Affine(algorithm))  # type: ignore[no-any-return]
+
+
 def _is_standard(option: Any, axes: int) -> bool:
     """Whether an option is written out, as ``nn`` does: an integer, or a pair of them, for each axis."""
     return type(option) is tuple and len(option) == axes and ({type(o) for o in option} in ({int}, {tuple}))
@@ -187,5 +225,6 @@ FAMILY = {
     "conv{}d_dw": _dw,
     "conv_transpose{}d": _transposed,
     "biased_conv{}d": _biased,
+    "affine_conv{}d": _affine,
 }
 plans = {name.format(n): plan for name, plan in FAMILY.items() for n in (1, 2, 3)}

@@ -21,6 +21,7 @@ from .chunks import apart, area, cut_into_chunks, room
 from .compile import compiled
 from .filters import Filters, at_, pack, run, unpacked, worth
 from .memory import space
+from .tail import Tail, finish, finished, nothing
 from .tiles import TILE, columns_of, contract, lanes_of
 
 BLOCK = TILE.vectors * TILE.bytes  # bytes of a tile's columns
@@ -38,21 +39,23 @@ def serves(case: Any) -> bool:
 
 
 def forward(
-    x: np.ndarray, w: np.ndarray, bias: np.ndarray | None, stride: Ints, padding: Pairs, dilation: Ints, groups: int
-) -> np.ndarray:
-    """Return the convolution N P Q K of x, N H W C, with filters K C/groups R S, plus the bias."""
+    x: np.ndarray, w: np.ndarray, bias: np.ndarray | None, stride: Ints, padding: Pairs, dilation: Ints, groups: int,
+    tail: Tail | None = None,
+) -> np.ndarray:  # fmt: skip
+    """Return the convolution N P Q K of x, N H W C, with filters K C/groups R S, plus the bias, or with a tail."""
     windows = counts(x.shape[1:3], w.shape[2:], stride, padding, dilation)
     beside = _beside(len(w), w.shape[3], windows[1]) if stride[1] == dilation[1] == groups == 1 else 1
     if beside > 1:
         every = bias if bias is None else np.tile(bias, beside)
         out = forward(x, _repeated(w, beside), every, (stride[0], beside), padding, dilation, groups)
         if _is_finite(min(x, out, key=np.size)):
-            return out.reshape(len(x), *windows, -1)
+            out = out.reshape(len(x), *windows, -1)
+            return finished(out, tail) if tail else out
     (k, c), places = w.shape[:2], w.shape[2:]
     out = np.empty((len(x), *windows, k), x.dtype)
     filters = Filters(w.reshape(-1), groups, prod(places), c, k // groups, prod(places), w[0].size)
     joined = places[1] if dilation[1] == groups == 1 and apart(c, x.itemsize) == c else 1
-    _slide(x, filters, bias, out, _windows(places, padding, dilation), stride, (1, 1), joined)
+    _slide(x, filters, bias, out, _windows(places, padding, dilation), stride, (1, 1), joined, tail)
     return out
 
 
@@ -188,7 +191,7 @@ def _meetings(taps: Sequence[Ints], phases: Sequence[Ints]) -> Meetings:
 
 def _slide(
     source: np.ndarray, filters: Filters, bias: np.ndarray | None, out: np.ndarray, meetings: Meetings,
-    step: Ints, out_step: Ints, joined: int,
+    step: Ints, out_step: Ints, joined: int, tail: Tail | None = None,
 ) -> None:  # fmt: skip
     """Fill ``out`` with products of windows of ``source``; while out advances by ``out_step``, these do by ``step``."""
     taps, phases, corner = meetings
@@ -198,7 +201,7 @@ def _slide(
     (n, height, wide, k), dtype = out.shape, out.dtype
     block = columns_of(dtype)
     blocks = ceil(filters.columns / block)
-    added = np.zeros(k + block, dtype)
+    added, ending = np.zeros(k + block, dtype), tail or nothing(dtype)
     if bias is not None:
         added[:k] = bias
     packed = space("packed", (filters.groups, blocks, filters.places, filters.terms, block), dtype)
@@ -224,7 +227,9 @@ def _slide(
             limits = (0, len(chunks), part * blocks // count, (part + 1) * blocks // count)
         else:
             limits = (part * len(chunks) // parts, (part + 1) * len(chunks) // parts, 0, blocks)
-        _fill(source, packed, added, out, *room(source, *sizes), taps, phases, chunks, np.array(limits + numbers))
+        _fill(
+            source, packed, added, ending, out, *room(source, *sizes), taps, phases, chunks, np.array(limits + numbers)
+        )
 
     run(task, parts, count)
 
@@ -241,8 +246,8 @@ def _fullness(wide: int) -> float:
 
 @compiled
 def _fill(
-    x: Any, packed: Any, added: Any, out: Any, work: Any, grid: Any, runs: Any, taps: Any, phases: Any, chunks: Any,
-    numbers: Any,
+    x: Any, packed: Any, added: Any, tail: Any, out: Any, work: Any, grid: Any, runs: Any, taps: Any, phases: Any,
+    chunks: Any, numbers: Any,
 ) -> None:  # fmt: skip
     """Some chunks of ``_slide``."""
     begin, end, first_block, last_block, step, across_step, out_step, out_across, top, bottom, left, right, joined = (
@@ -278,6 +283,9 @@ def _fill(
                     grid[:rows], across, across_step * pixel, out_across * k * size, runs[:used], joined * terms,
                     size, block * size, panel, stop - start, False,
                 )  # fmt: skip
+                for r in range(rows if tail[0].size else 0):  # without phases, since pixels lie side by side
+                    pixel_at = grid[r, 1] // (k * size)
+                    finish(out, tail, pixel_at, pixel_at + across, group * columns + start, group * columns + stop)
 
 
 @compiled

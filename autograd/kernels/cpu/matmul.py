@@ -16,6 +16,7 @@ import numpy as np
 from ..registry import Spec
 from . import blas, memory, panels, threads
 from .dots import dots
+from .tail import Tail, finished, nothing
 from .tiles import columns_of
 
 LARGE = 1 << 18  # multiply-adds above which OpenBLAS would start threads of its own
@@ -29,15 +30,15 @@ FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 Matrix = np.ndarray
 
 
-def product(a: Matrix, b: Matrix, bias: Any = None) -> Matrix:
-    """Return a · b of two matrices, plus a bias for each column."""
+def product(a: Matrix, b: Matrix, bias: Any = None, tail: Tail | None = None) -> Matrix:
+    """Return a · b of two matrices, plus a bias for each column, and a tail."""
     (m, k), n, width = a.shape, b.shape[1], columns_of(a.dtype)
     if m * n * k < WORTH or min(m, n) < THIN:
         with blas.alone():
             out: Matrix = np.matmul(a, b)
         if bias is not None:
             out += bias
-        return out
+        return finished(out, tail) if tail else out
     a, b = _readable(a), _readable(b)
     added = np.zeros((3, n + width), a.dtype)  # to the first terms, and twice nothing
     if bias is not None:
@@ -46,16 +47,18 @@ def product(a: Matrix, b: Matrix, bias: Any = None) -> Matrix:
     whole = limits[0][:2] == (0, k)  # else every part is a sum over some terms
     sums = np.empty((1 if whole else len(limits), m, n), a.dtype)
     operands = (a.ctypes.data, *a.strides, b.ctypes.data, *b.strides)
+    now = tail if tail and whole else nothing(a.dtype)
 
     def task(part: int) -> None:
         work = memory.space("panels", (panels.WORK // a.itemsize,), a.dtype)
-        panels.multiply(
-            sums[0 if whole else part], added[int(part > 0 and not whole) :], work, *operands, *limits[part]
-        )
+        bias = added[int(part > 0 and not whole) :]
+        panels.multiply(sums[0 if whole else part], bias, now, work, *operands, *limits[part])
 
     threads.run(task, len(limits))
-    total: Matrix = sums[0] if whole else np.add.reduce(sums)
-    return total
+    if whole:
+        return sums[0]  # type: ignore[no-any-return]
+    total: Matrix = np.add.reduce(sums)
+    return finished(total, tail) if tail else total
 
 
 @lru_cache(maxsize=4096)

@@ -15,6 +15,7 @@ from .compile import compiled, nested
 from .filters import at_, transpose
 from .masks import fetch, full, read
 from .simd import store
+from .tail import finish
 from .tiles import TILE, contract
 
 ROWS, VECTORS, BYTES = TILE
@@ -59,12 +60,13 @@ def _copy_rows(out: Any, a: int, row: int, rows: int, terms: int, to: int, to_ro
 
 @compiled
 def multiply(
-    out: Any, bias: Any, work: Any, a: int, a_row: int, a_step: int, b: int, b_row: int, b_column: int, from_term: int,
-    to_term: int, first: int, last: int, begin: int, end: int,
+    out: Any, bias: Any, tail: Any, work: Any, a: int, a_row: int, a_step: int, b: int, b_row: int, b_column: int,
+    from_term: int, to_term: int, first: int, last: int, begin: int, end: int,
 ) -> None:  # fmt: skip
     """Rows ``first`` … ``last`` − 1, columns ``begin`` … ``end`` − 1 of out = bias + A·B over some terms.
 
-    Distances are in bytes; one of A's, and one of B's, is a number's. ``bias`` has a second row, of zeros.
+    Distances are in bytes; one of A's, and one of B's, is a number's. ``bias`` has a second row, of zeros. A tail is
+    put to each tile while it is in the cache.
     """
     size, columns = out.itemsize, out.shape[1]
     width, places, runs = BLOCK // size, np.zeros((1, 2), np.int64), np.zeros((1, 2), np.int64)
@@ -92,3 +94,5 @@ def multiply(
                     places, bottom - top, row, columns * size, runs, length, a_step, BLOCK, panel, right - left,
                     chunk > 0,
                 )  # fmt: skip
+                if tail[0].size and chunk == chunks - 1:
+                    finish(out, tail, top, bottom, left, right)

@@ -15,6 +15,7 @@ from typing import Any
 
 from .compile import inlined
 from .simd import gather, load, scatter, spread, store
+from .tail import positive
 
 TILE, POINTS = 6, 36  # pixels of a tile along an axis, points in two dimensions
 BLOCK = 8  # rows of filters at a time, so that reading and writing both meet neighbours
@@ -65,6 +66,21 @@ def from_tile(x: Any) -> Any:
     even_a, odd_a, even_b, odd_b = x[4] - 2 * x[2], A * (x[3] - 2 * x[1]), x[4] - 0.5 * x[2], B * (x[3] - 0.5 * x[1])
     at_0, at_infinity = x[0] - 2.5 * x[2] + x[4], x[1] - 2.5 * x[3] + x[5]
     return at_0, even_a + odd_a, even_a - odd_a, even_b + odd_b, even_b - odd_b, at_infinity
+
+
+@inlined
+def _times(v: Any, factor: Any) -> Any:
+    return v[0] * factor, v[1] * factor, v[2] * factor, v[3] * factor, v[4] * factor
+
+
+@inlined
+def _plus(v: Any, u: Any) -> Any:
+    return v[0] + u[0], v[1] + u[1], v[2] + u[2], v[3] + u[3], v[4] + u[4]
+
+
+@inlined
+def _positive(v: Any, like: Any) -> Any:
+    return positive(v[0], like), positive(v[1], like), positive(v[2], like), positive(v[3], like), positive(v[4], like)
 
 
 # --- rows and columns of vectors --------------------------------------------------------------------------------------
@@ -177,9 +193,10 @@ def outputs_to_points(
 
 @inlined
 def points_to_outputs(
-    m: Any, bias: Any, y: Any, tmp: Any, outs: Any, first: int, last: int, begin: int, end: int, rows: int, cols: int
+    m: Any, tail: Any, y: Any, tmp: Any, outs: Any, first: int, last: int, begin: int, end: int, rows: int, cols: int
 ) -> None:
-    """y = Aᵀ m A + bias, of the channels ``begin`` … ``end`` − 1; less of a tile where the image ends."""
+    """y = Aᵀ m A and its tail, of the channels ``begin`` … ``end`` − 1; less of a tile where the image ends."""
+    terms, residual, added, rectified = tail
     _, height, width, channels = y.shape
     like, item, count = y.dtype.type(0), y.itemsize, len(outs)
     pixel, line = channels * item, width * channels * item
@@ -188,17 +205,22 @@ def points_to_outputs(
     for tile in range(first, last):
         image, place = divmod(tile, rows * cols)
         h, w = (place // cols) * count, (place % cols) * count
-        corner = y.ctypes.data + ((image * height + h) * width + w) * pixel + begin * item
-        source = m.ctypes.data + (tile - first) * part
+        corner = ((image * height + h) * width + w) * pixel + begin * item
+        source, wide = m.ctypes.data + (tile - first) * part, min(count, width - w)
         for c in range(0, part, 64):
-            b = load(bias.ctypes.data + begin * item + c, like)
+            scale = load(terms[0].ctypes.data + begin * item + c, like)
+            shift = load(terms[1].ctypes.data + begin * item + c, like)
             for s in range(TILE):
                 column = _read(source + s * step + c, TILE * step, like, 0, TILE)
                 _write(kept + s * 64, ROW, gather_back(column, count, like), count)
             for r in range(min(count, height - h)):
                 o = gather_back(_read(kept + r * ROW, 64, like, 0, TILE), count, like)
-                biased = (o[0] + b, o[1] + b, o[2] + b, o[3] + b, o[4] + b)
-                _write(corner + r * line + c, pixel, biased, min(count, width - w))
+                o = _plus(_times(o, scale), (shift, shift, shift, shift, shift))
+                if added:
+                    o = _plus(o, _read(residual.ctypes.data + corner + r * line + c, pixel, like, 0, wide))
+                if rectified:
+                    o = _positive(o, like)
+                _write(y.ctypes.data + corner + r * line + c, pixel, o, wide)
 
 
 # --- filters ----------------------------------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ from . import memory, threads
 from .compile import compiled
 from .filters import at_
 from .simd import lanes
+from .tail import Tail, tail_of
 from .tiles import TILE, contract
 from .transforms import (
     POINTS,
@@ -69,7 +70,7 @@ def _filters(w: Any, u: Any, tmp: Any, taps: Any, turned: bool, near: int, begin
 
 @compiled
 def _products(
-    w: Any, u: Any, made: bool, v: Any, m: Any, bias: Any, y: Any, tmp: Any, taps: Any, outs: Any, turned: bool,
+    w: Any, u: Any, made: bool, v: Any, m: Any, tail: Any, y: Any, tmp: Any, taps: Any, outs: Any, turned: bool,
     near: int, first: int, last: int, begin: int, end: int, grid: Any, place: Any, zero: Any,
 ) -> None:  # fmt: skip
     """Some blocks of y on some tiles."""
@@ -89,7 +90,7 @@ def _products(
                     at_(m) + point * m.shape[1] * item, at_(zero), place, last - first, ins * item, (high - low) * item,
                     place, stop - c, item, WIDE, 0, high - low, piece > 0,
                 )  # fmt: skip
-        points_to_outputs(m, bias, y, tmp, outs, first, last, low, high, grid[0], grid[1])
+        points_to_outputs(m, tail, y, tmp, outs, first, last, low, high, grid[0], grid[1])
 
 
 @compiled
@@ -199,15 +200,16 @@ def _each_thread(make: Callable[[], np.ndarray]) -> Callable[[], np.ndarray]:
 
 
 def _convolve(
-    x: np.ndarray, w: np.ndarray, bias: np.ndarray, turned: bool, size: tuple[int, int], pad: tuple[int, int]
+    x: np.ndarray, w: np.ndarray, tail: Tail, turned: bool, size: tuple[int, int], pad: tuple[int, int]
 ) -> np.ndarray:
-    """Return y, N P Q K, of filters w, turned or not."""
-    cut = _Cut(x.shape[3], len(bias), len(x), size, w.shape[2], x.dtype)
-    y, zero, chunk, tiles = np.empty((len(x), *size, len(bias)), x.dtype), ZERO.astype(x.dtype), cut.chunk, cut.tiles
+    """Return y, N P Q K, of filters w, turned or not, and its tail."""
+    outs = w.shape[1 if turned else 0]
+    cut = _Cut(x.shape[3], outs, len(x), size, w.shape[2], x.dtype)
+    y, zero, chunk, tiles = np.empty((len(x), *size, outs), x.dtype), ZERO.astype(x.dtype), cut.chunk, cut.tiles
 
     def products(u: np.ndarray, v: np.ndarray, first: int, last: int, begin: int, end: int) -> None:
         _products(
-            w, u, not cut.once, v, cut.products(), bias, y, cut.tmp(), cut.taps, cut.outs, turned, cut.near, first,
+            w, u, not cut.once, v, cut.products(), tail, y, cut.tmp(), cut.taps, cut.outs, turned, cut.near, first,
             last, begin, end, cut.grid, PLACE, zero,
         )  # fmt: skip
 
@@ -244,13 +246,14 @@ def serves(case: Any) -> bool:
 
 
 def forward(
-    x: np.ndarray, w: np.ndarray, bias: np.ndarray | None, stride: Ints, padding: Pairs, dilation: Ints, groups: int
-) -> np.ndarray:
-    """Return y, N P Q K, of x, N H W C, and filters w, K C R R with R = 3 or 5."""
+    x: np.ndarray, w: np.ndarray, bias: np.ndarray | None, stride: Ints, padding: Pairs, dilation: Ints, groups: int,
+    tail: Tail | None = None,
+) -> np.ndarray:  # fmt: skip
+    """Return y, N P Q K, of x, N H W C, and filters w, K C R R with R = 3 or 5, with the bias or a tail."""
     (top, bottom), (left, right) = padding
     taps = w.shape[2]
     size = (x.shape[1] + top + bottom - taps + 1, x.shape[2] + left + right - taps + 1)
-    return _convolve(x, w, np.zeros(w.shape[0], w.dtype) if bias is None else bias, False, size, (top, left))
+    return _convolve(x, w, tail or tail_of(len(w), w.dtype, shift=bias), False, size, (top, left))
 
 
 def dx(
@@ -259,7 +262,7 @@ def dx(
     """Return the gradient of x, N H W C of ``size``, from that of the result, y, N P Q K."""
     (top, _), (left, _) = padding
     taps = w.shape[2]
-    return _convolve(y, w, np.zeros(w.shape[1], w.dtype), True, size, (taps - 1 - top, taps - 1 - left))
+    return _convolve(y, w, tail_of(w.shape[1], w.dtype), True, size, (taps - 1 - top, taps - 1 - left))
 
 
 def dw(

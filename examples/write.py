@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -146,7 +147,7 @@ def open_book(name: str) -> tuple[str, str]:
         raise DataError(f"{name} is no file and none of {', '.join(BOOKS)} → give one of them")
     content = path.read_bytes()
     try:
-        text = content.decode("utf-8-sig")
+        text = content.decode("utf-16" if content[:2] in (BOM_UTF16_LE, BOM_UTF16_BE) else "utf-8-sig")
     except UnicodeDecodeError as error:
         print(f"{name}: not UTF-8 ({error.reason} at byte {error.start:,}), read as Windows-1252")
         text = content.decode("cp1252", errors="replace")
@@ -186,8 +187,9 @@ def main() -> None:
     print(
         f"{args.text}: {len(train):,} signs to learn from, {len(signs) - 1} different ones, {len(held_out):,} held out"
     )
-    if unknown := sorted(set(texts[1]) - set(texts[0])):
-        print(f"{int((held_out == signs.unk).sum())} held-out signs are unknown, read as <unk>: {unknown}")
+    for what, text in (("held-out signs", texts[1]), ("signs of the prompt", args.prompt)):
+        if unknown := set(text) - set(texts[0]):
+            print(f"{sum(map(text.count, unknown))} {what} are unknown, read as <unk>: {sorted(unknown)}")
 
     baselines = {}
     for order in (order for order in plan.orders if len(signs) ** order < 2**63):

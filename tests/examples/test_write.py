@@ -251,10 +251,16 @@ def test_any_text_is_learned_measured_and_continued(tmp_path):
     (tmp_path / "docs.txt").write_bytes(
         content[:-3000] + b"\x81 \xe4\xf6 " * 9 + content[-3000:]
     )  # in what is held out
-    options = ("docs.txt", "--quick", "--hidden", "32", "--length", "40", "--prompt", "")
+    options = ("docs.txt", "--quick", "--hidden", "32", "--length", "40", "--prompt", "日本 ")
     done = run(*options, "--epochs", "2", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    for words in ("not UTF-8 (", "read as Windows-1252", "held-out signs are unknown, read as <unk>", "'ä'"):
+    for words in (
+        "not UTF-8 (",
+        "read as Windows-1252",
+        "held-out signs are unknown, read as <unk>",
+        "'ä'",
+        "2 signs of the prompt",
+    ):
         assert words in done.stdout
     written = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     assert set(written) >= {"best.safetensors", "last.safetensors", "samples.txt", "model.html"}
@@ -265,6 +271,13 @@ def test_any_text_is_learned_measured_and_continued(tmp_path):
 
     again = run(*options, "--epochs", "2", "--resume", cwd=tmp_path)  # nothing is left to do
     assert again.returncode == 0 and json.loads((tmp_path / "out" / "result.json").read_text()) == result
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_a_file_is_read_in_the_encoding_that_it_has(tmp_path, encoding):
+    text = "Wörter — und mehr.\r\n\r\n" * 10
+    (tmp_path / "book.txt").write_bytes(text.encode(encoding))
+    assert "".join(write.open_book(str(tmp_path / "book.txt"))) == text.replace("\r\n", "\n")
 
 
 def test_what_cannot_be_learned_from_is_said(tmp_path):

@@ -25,7 +25,7 @@ from pathlib import Path
 import dictionary
 import numpy as np
 from corpora import german, pairs, phrases
-from corpora.languages import Languages
+from corpora.languages import Batch, Languages
 from corpora.pairs import Pair, Parts
 from measures import report
 from numpy.typing import NDArray
@@ -38,42 +38,32 @@ from vision import see
 
 
 @dataclass(frozen=True)
-class Stage:
-    """A time of training: how often an epoch has the training pairs, and whether it has the extra ones beside them."""
-
-    epochs: int
-    lr: float
-    dropout: float
-    repeats: int = 1
-    extra: bool = False
-
-    def lessons(self, parts: Parts) -> list[Pair]:
-        return parts.train * self.repeats + parts.extra * self.extra
-
-
-@dataclass(frozen=True)
 class Plan:
-    """Which pairs, how large the network is, and how it is trained: one stage after the other."""
+    """Which pairs, how large the network is, and how it is trained."""
 
     load: Callable[[], Parts] | None
     merges: int  # of neighbouring pieces: the vocabulary's size, nearly
-    width: int  # of the recurrent layers
     batch: int  # pieces of the target, padding included
-    stages: tuple[Stage, ...]
+    epochs: int = 25
+    repeats: int = 1  # how often an epoch has the training pairs; it has the extra ones once
+    dropout: float = 0.3
+    drop: float = 0.1  # of the joins in a word, so that it is read and written in other pieces every time
+    width: int = 192  # of the recurrent layers
+    lr: float = 3e-3
+    length_penalty: float = 0.6  # of the beam search
     kinds: dict[str, Callable[[Pair], bool]] = field(default_factory=dict)  # of test pairs, measured apart
 
 
-EPSILON = 1e-3  # of what the dictionary never saw together
-
 COMPOSED = {"composed (with a colon)": lambda pair: ":" in pair[0], "single": lambda pair: ":" not in pair[0]}
 SHORT = {"up to 10 words": lambda pair: german.size(pair) <= 10}
-SENTENCES = (Stage(5, 3e-3, dropout=0.25, repeats=3, extra=True), Stage(4, 6e-4, dropout=0.4))
 PLANS = {
-    "german": Plan(german.load, 8000, width=192, batch=800, stages=SENTENCES, kinds=SHORT),
-    "french": Plan(lambda: phrases.load("fr"), 2500, 192, batch=300, stages=(Stage(25, 3e-3, 0.3),), kinds=COMPOSED),
-    "korean": Plan(lambda: phrases.load("ko"), 800, 192, batch=300, stages=(Stage(25, 3e-3, 0.3),), kinds=COMPOSED),
+    "german": Plan(german.load, 8000, 800, 5, repeats=3, dropout=0.25, drop=0.0, length_penalty=1.5, kinds=SHORT),
+    "french": Plan(lambda: phrases.load("fr"), 1000, batch=300, kinds=COMPOSED),
+    "korean": Plan(lambda: phrases.load("ko"), 800, batch=300, kinds=COMPOSED),
 }
-OWN = Plan(None, 2000, width=192, batch=400, stages=(Stage(25, 3e-3, dropout=0.3),))
+OWN = Plan(None, 2000, batch=400)
+
+EPSILON = 1e-3  # of what the dictionary never saw together
 
 
 class Translator(nn.Module):
@@ -154,36 +144,39 @@ class Loss(nn.Module):
 
 
 def train(
-    model: Translator, languages: Languages, parts: Parts, plan: Plan, args: argparse.Namespace
+    model: Translator,
+    languages: Languages,
+    learned: list[Pair],
+    valid: list[Pair],
+    plan: Plan,
+    args: argparse.Namespace,
 ) -> dict[str, list[float]]:
-    """Train, with the batches in another order in every epoch; return what was measured in all stages."""
+    """Train, with the batches in another order in every epoch; return what was measured."""
 
-    def loader(chosen: list[Pair], size: int, shuffle: bool = False) -> nn.data.DataLoader:
-        batches = languages.batches(chosen, size)
-        return nn.data.DataLoader(batches, 1, shuffle, seed=args.seed, collate_fn=lambda one: one[0])
+    def loader(chosen: list[Pair], learning: bool) -> nn.data.DataLoader:
+        def batch(groups: list[list[Pair]], rng: np.random.Generator) -> Batch:
+            return languages.batch(groups[0], rng if learning else None)
 
-    history: dict[str, list[float]] = {}
-    for number, stage in enumerate(plan.stages, 1):
-        model.dropout.p = stage.dropout
-        lessons = loader(stage.lessons(parts), plan.batch, shuffle=True)
-        optimizer = nn.optim.AdamW(model.parameters(), lr=stage.lr, weight_decay=1e-4)
-        steps = stage.epochs * len(lessons)
-        schedule = nn.schedule.OneCycleLR(optimizer, max_lr=stage.lr, total_steps=steps, pct_start=0.2)
-        out = args.out / f"stage{number}"
-        trainer = nn.Trainer(
-            model, Loss(), optimizer, schedule, out=out, clip_norm=1.0, unit="pairs", metrics={}, checkpoint_every=500
-        )
-        if args.resume and (out / "last.safetensors").exists():
-            trainer.resume()
-        trainer.fit(lessons, loader(parts.valid, plan.batch), epochs=stage.epochs)
-        if trainer.stopped == "interrupt":
-            raise SystemExit("the same command with --resume continues")
-        for name, values in trainer.history.items():
-            history[name] = history.get(name, []) + values
-    return {**history, "epoch": list(range(1, len(history["epoch"]) + 1))}
+        groups = languages.groups(chosen, plan.batch)
+        return nn.data.DataLoader(groups, 1, learning, seed=args.seed, collate_fn=list, batch_transform=batch)
+
+    lessons = loader(learned, learning=True)
+    optimizer = nn.optim.AdamW(model.parameters(), lr=plan.lr, weight_decay=1e-4)
+    schedule = nn.schedule.OneCycleLR(optimizer, max_lr=plan.lr, total_steps=plan.epochs * len(lessons), pct_start=0.2)
+    trainer = nn.Trainer(
+        model, Loss(), optimizer, schedule, out=args.out, clip_norm=1.0, unit="pairs", metrics={}, checkpoint_every=500
+    )
+    if args.resume and (args.out / "last.safetensors").exists():
+        trainer.resume()
+    trainer.fit(lessons, loader(valid, learning=False), epochs=plan.epochs)
+    if trainer.stopped == "interrupt":
+        raise SystemExit("the same command with --resume continues")
+    return trainer.history
 
 
-def translate(model: Translator, languages: Languages, texts: Sequence[str], width: int = 4) -> list[str]:
+def translate(
+    model: Translator, languages: Languages, texts: Sequence[str], width: int = 4, length_penalty: float = 0.6
+) -> list[str]:
     """The best translation of each text that a beam search of `width` finds."""
     model.eval()
     vocabulary, out = languages.target.vocabulary, [""] * len(texts)
@@ -194,7 +187,7 @@ def translate(model: Translator, languages: Languages, texts: Sequence[str], wid
         with autograd.no_grad():
             state = model.read(autograd.tensor(source, device=model.bias.device))
             found = nn.beam_search(
-                model.step, state, vocabulary.bos, vocabulary.eos, width, 2 * len(source) + 10, length_penalty=1.5
+                model.step, state, vocabulary.bos, vocabulary.eos, width, 2 * len(source) + 10, length_penalty
             )
         for i, best in zip(chosen, found, strict=True):
             out[i] = languages.target.decode(best[0].tokens)
@@ -245,7 +238,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pairs", help=f"{', '.join(PLANS)}, or a file")
     parser.add_argument("--out", type=Path, default=Path("out"), help="folder for what is written (default: out)")
-    parser.add_argument("--epochs", type=int, help="passes over the training pairs in the last stage")
+    parser.add_argument("--epochs", type=int, help="how often to go through the training pairs")
     parser.add_argument("--quick", action="store_true", help="a small network and few pairs: a look at the program")
     parser.add_argument("--resume", action="store_true", help="continue from the last checkpoint in --out")
     parser.add_argument("--seed", type=int, default=1, help="of weights, order and dropout (default: 1)")
@@ -256,26 +249,26 @@ def main() -> None:
     plan = PLANS.get(args.pairs, OWN)
     parts = plan.load() if plan.load else pairs.read(Path(args.pairs))
     if args.quick:
-        plan = replace(plan, merges=300, width=64, batch=150, stages=(Stage(8, 5e-3, dropout=0.1),))
+        plan = replace(plan, merges=300, width=64, batch=150, epochs=8, lr=5e-3, dropout=0.1, repeats=1)
         few = {name: getattr(parts, name)[:size] for name, size in {"train": 1000, "valid": 100, "test": 100}.items()}
         parts = replace(parts, extra=[], **few)
     if args.epochs:
-        plan = replace(plan, stages=(*plan.stages[:-1], replace(plan.stages[-1], epochs=args.epochs)))
+        plan = replace(plan, epochs=args.epochs)
     print(parts)
 
     autograd.manual_seed(args.seed)
-    learned = plan.stages[0].lessons(parts)
-    languages = Languages(learned, plan.merges)
+    learned = parts.train * plan.repeats + parts.extra
+    languages = Languages(learned, plan.merges, plan.drop)
     counts = languages.counts(parts.train + parts.extra)
-    model = Translator(counts, plan.width).to(args.device)
+    model = Translator(counts, plan.width, plan.dropout).to(args.device)
     print(f"{counts.shape[0]:,} and {counts.shape[1]:,} pieces, {sum(p.size for p in model.parameters()):,} parameters")
-    history = train(model, languages, parts, plan, args)
+    history = train(model, languages, learned, parts.valid, plan, args)
 
     texts = [source for source, _ in parts.test]
     if unknown := sorted({c for text in texts for c in languages.source.unknown(text)}):
         print(f"characters in the test that were never read: {' '.join(unknown)}")
     began = time.perf_counter()
-    rows = {"network": translate(model, languages, texts), "copy": texts}
+    rows = {"network": translate(model, languages, texts, length_penalty=plan.length_penalty), "copy": texts}
     print(f"{len(texts):,} translations in {time.perf_counter() - began:.0f} s")
     for name, known in {"dictionary": parts.train, "dictionary and phrases": parts.train + parts.extra}.items():
         if name == "dictionary" or parts.extra:

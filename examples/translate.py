@@ -25,7 +25,7 @@ from pathlib import Path
 import dictionary
 import numpy as np
 from corpora import german, pairs, phrases
-from corpora.languages import Batch, Languages
+from corpora.languages import Languages
 from corpora.pairs import Pair, Parts
 from measures import report
 from numpy.typing import NDArray
@@ -47,7 +47,6 @@ class Plan:
     epochs: int = 25
     repeats: int = 1  # how often an epoch has the training pairs; it has the extra ones once
     dropout: float = 0.3
-    drop: float = 0.1  # of the joins in a word, so that it is read and written in other pieces every time
     width: int = 192  # of the recurrent layers
     lr: float = 3e-3
     length_penalty: float = 0.6  # of the beam search
@@ -57,8 +56,8 @@ class Plan:
 COMPOSED = {"composed (with a colon)": lambda pair: ":" in pair[0], "single": lambda pair: ":" not in pair[0]}
 SHORT = {"up to 10 words": lambda pair: german.size(pair) <= 10}
 PLANS = {
-    "german": Plan(german.load, 8000, 800, 5, repeats=3, dropout=0.25, drop=0.0, length_penalty=1.5, kinds=SHORT),
-    "french": Plan(lambda: phrases.load("fr"), 1000, batch=300, kinds=COMPOSED),
+    "german": Plan(german.load, 8000, 800, 5, repeats=3, dropout=0.25, length_penalty=1.5, kinds=SHORT),
+    "french": Plan(lambda: phrases.load("fr"), 2500, batch=300, kinds=COMPOSED),
     "korean": Plan(lambda: phrases.load("ko"), 800, batch=300, kinds=COMPOSED),
 }
 OWN = Plan(None, 2000, batch=400)
@@ -153,14 +152,11 @@ def train(
 ) -> dict[str, list[float]]:
     """Train, with the batches in another order in every epoch; return what was measured."""
 
-    def loader(chosen: list[Pair], learning: bool) -> nn.data.DataLoader:
-        def batch(groups: list[list[Pair]], rng: np.random.Generator) -> Batch:
-            return languages.batch(groups[0], rng if learning else None)
+    def loader(chosen: list[Pair], shuffle: bool = False) -> nn.data.DataLoader:
+        batches = languages.batches(chosen, plan.batch)
+        return nn.data.DataLoader(batches, 1, shuffle, seed=args.seed, collate_fn=lambda one: one[0])
 
-        groups = languages.groups(chosen, plan.batch)
-        return nn.data.DataLoader(groups, 1, learning, seed=args.seed, collate_fn=list, batch_transform=batch)
-
-    lessons = loader(learned, learning=True)
+    lessons = loader(learned, shuffle=True)
     optimizer = nn.optim.AdamW(model.parameters(), lr=plan.lr, weight_decay=1e-4)
     schedule = nn.schedule.OneCycleLR(optimizer, max_lr=plan.lr, total_steps=plan.epochs * len(lessons), pct_start=0.2)
     trainer = nn.Trainer(
@@ -168,7 +164,7 @@ def train(
     )
     if args.resume and (args.out / "last.safetensors").exists():
         trainer.resume()
-    trainer.fit(lessons, loader(valid, learning=False), epochs=plan.epochs)
+    trainer.fit(lessons, loader(valid), epochs=plan.epochs)
     if trainer.stopped == "interrupt":
         raise SystemExit("the same command with --resume continues")
     return trainer.history
@@ -258,7 +254,7 @@ def main() -> None:
 
     autograd.manual_seed(args.seed)
     learned = parts.train * plan.repeats + parts.extra
-    languages = Languages(learned, plan.merges, plan.drop)
+    languages = Languages(learned, plan.merges)
     counts = languages.counts(parts.train + parts.extra)
     model = Translator(counts, plan.width, plan.dropout).to(args.device)
     print(f"{counts.shape[0]:,} and {counts.shape[1]:,} pieces, {sum(p.size for p in model.parameters()):,} parameters")

@@ -26,23 +26,23 @@ Batch: TypeAlias = tuple[tuple[Numbers, Numbers], Numbers]
 class Side:
     """One of the two languages: its pieces and their numbers; a character that was never there becomes `unk`.
 
-    `lower`: in small letters, which make fewer words. `drop`: as in `Pieces`.
+    `lower`: in small letters, which make fewer words.
     """
 
-    def __init__(self, texts: Sequence[str], merges: int, lower: bool, drop: float) -> None:
+    def __init__(self, texts: Sequence[str], merges: int, lower: bool) -> None:
         self.lower = lower
-        self.pieces = Pieces.learn(map(self._cased, texts), merges, drop)
+        self.pieces = Pieces.learn(map(self._cased, texts), merges)
         characters = sorted({c for text in texts for c in self._cased(text)} | {" "})
         self.vocabulary = nn.Vocabulary(dict.fromkeys([*characters, *map("".join, self.pieces.ranks)]))
 
     def _cased(self, text: str) -> str:
         return text.lower() if self.lower else text
 
-    def split(self, text: str, rng: np.random.Generator | None = None) -> list[str]:
-        return self.pieces.split(self._cased(text), rng)
+    def split(self, text: str) -> list[str]:
+        return self.pieces.split(self._cased(text))
 
-    def encode(self, text: str, rng: np.random.Generator | None = None) -> list[int]:
-        return self.vocabulary.encode(self.split(text, rng))
+    def encode(self, text: str) -> list[int]:
+        return self.vocabulary.encode(self.split(text))
 
     def decode(self, numbers: Iterable[int]) -> str:
         return self.pieces.join(self.vocabulary.decode(numbers))
@@ -55,14 +55,13 @@ class Side:
 class Languages:
     """Source and target: texts as batches of numbers. The source is read in small letters."""
 
-    def __init__(self, learned: Sequence[Pair], merges: int, drop: float = 0.0) -> None:
+    def __init__(self, learned: Sequence[Pair], merges: int) -> None:
         sources, targets = map(list, zip(*learned, strict=True))
-        self.source = Side(sources, merges, lower=True, drop=drop)
-        self.target = Side(targets, merges, lower=False, drop=drop)
+        self.source, self.target = Side(sources, merges, lower=True), Side(targets, merges, lower=False)
 
-    def read(self, texts: Iterable[str], rng: np.random.Generator | None = None) -> Numbers:
+    def read(self, texts: Iterable[str]) -> Numbers:
         """Texts as a batch T N, each with its end; an empty one is the end alone."""
-        return padded([[*self.source.encode(text, rng), self.source.vocabulary.eos] for text in texts])
+        return padded([[*self.source.encode(text), self.source.vocabulary.eos] for text in texts])
 
     def counts(self, learned: Sequence[Pair]) -> NDArray[np.float32]:
         """How often a target piece stood for a source piece by IBM's first model, a row for each source piece."""
@@ -73,22 +72,22 @@ class Languages:
         out[source, target] = count
         return out
 
-    def batch(self, chosen: Sequence[Pair], rng: np.random.Generator | None = None) -> Batch:
-        """(Source T N, the piece before each of the target's L N), and the target N L; `rng`: as in `Pieces`."""
+    def batch(self, chosen: Sequence[Pair]) -> Batch:
+        """(Source T N, the piece before each of the target's L N), and the target N L."""
         bos, eos = self.target.vocabulary.bos, self.target.vocabulary.eos
-        targets = [[bos, *self.target.encode(target, rng), eos] for _, target in chosen]
+        targets = [[bos, *self.target.encode(target), eos] for _, target in chosen]
         before, after = padded([t[:-1] for t in targets]), padded([t[1:] for t in targets])
-        return (self.read((source for source, _ in chosen), rng), before), after.T
+        return (self.read(source for source, _ in chosen), before), after.T
 
-    def groups(self, chosen: Sequence[Pair], size: int) -> list[list[Pair]]:
-        """Pairs for batches of up to `size` target pieces: about equally long, so that there is little padding."""
+    def batches(self, chosen: Sequence[Pair], size: int) -> list[Batch]:
+        """Batches of up to `size` target pieces; its pairs are about equally long, so that there is little padding."""
         lengths = {pair: (len(self.target.encode(pair[1])) + 1, len(self.source.encode(pair[0]))) for pair in chosen}
         groups: list[list[Pair]] = []
         for pair in sorted(chosen, key=lengths.__getitem__):
             if not groups or (len(groups[-1]) + 1) * lengths[pair][0] > size:
                 groups.append([])
             groups[-1].append(pair)
-        return groups
+        return [self.batch(group) for group in groups]
 
 
 def padded(rows: Sequence[Sequence[int]]) -> Numbers:

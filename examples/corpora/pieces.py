@@ -1,7 +1,5 @@
 """Words in pieces, so that a small vocabulary spells every word: byte-pair encoding (Sennrich et al. 2016).
 
-With joins left out by chance (Provilkov et al. 2020) a network reads a word in other pieces every time.
-
 >>> pieces = Pieces.learn(["low lower lowest", "low new newer newest"], merges=6)
 >>> pieces.split("lower west")
 [' low', 'e', 'r', ' ', 'w', 'e', 's', 't']
@@ -13,12 +11,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from heapq import heapify, heappop, heappush
 from itertools import pairwise
 from typing import TypeAlias
-
-import numpy as np
 
 Pair: TypeAlias = tuple[str, str]
 
@@ -26,18 +22,14 @@ WORD = re.compile(r" ?\w+| ?[^\w ]+| +")
 
 
 class Pieces:
-    """Pairs of neighbouring pieces that are joined, the most frequent first; a piece keeps the space before it.
+    """Pairs of neighbouring pieces that are joined, the most frequent first; a piece keeps the space before it."""
 
-    `drop`: the probability with which a join is left out where `split` is given random numbers, `rng`.
-    """
-
-    def __init__(self, merges: Iterable[Pair], drop: float = 0.0) -> None:
-        self.drop = drop
+    def __init__(self, merges: Iterable[Pair]) -> None:
         self.ranks = {pair: rank for rank, pair in enumerate(merges)}
         self._known: dict[str, list[str]] = {}
 
     @classmethod
-    def learn(cls, texts: Iterable[str], merges: int, drop: float = 0.0) -> Pieces:
+    def learn(cls, texts: Iterable[str], merges: int) -> Pieces:
         """Join the most frequent neighbours, again and again; of equally frequent ones the first by alphabet."""
         counts = Counter(word for text in texts for word in WORD.findall(f" {text}"))
         words = [(list(word), n) for word, n in sorted(counts.items())]
@@ -70,24 +62,19 @@ class Pieces:
             for pair in changed:
                 if frequency[pair] > 1:
                     heappush(heap, (-frequency[pair], pair))
-        return cls(learned, drop)
+        return cls(learned)
 
-    def split(self, text: str, rng: np.random.Generator | None = None) -> list[str]:
+    def split(self, text: str) -> list[str]:
         """The pieces of a text whose words have single spaces between them."""
-        return [piece for word in WORD.findall(f" {text}" if text else "") for piece in self._word(word, rng)]
+        return [piece for word in WORD.findall(f" {text}" if text else "") for piece in self._word(word)]
 
-    def _word(self, word: str, rng: np.random.Generator | None) -> list[str]:
-        if self.drop and rng is not None:
-            return self._cut(word, lambda pairs: [pair for pair in pairs if rng.random() >= self.drop])
+    def _word(self, word: str) -> list[str]:
         if word not in self._known:
-            self._known[word] = self._cut(word, lambda pairs: pairs)
+            pieces = list(word)
+            while pairs := [pair for pair in pairwise(pieces) if pair in self.ranks]:
+                pieces = _joined(pieces, min(pairs, key=self.ranks.__getitem__))
+            self._known[word] = pieces
         return self._known[word]
-
-    def _cut(self, word: str, kept: Callable[[list[Pair]], list[Pair]]) -> list[str]:
-        pieces = list(word)
-        while pairs := kept([pair for pair in pairwise(pieces) if pair in self.ranks]):
-            pieces = _joined(pieces, min(pairs, key=self.ranks.__getitem__))
-        return pieces
 
     def join(self, pieces: Iterable[str]) -> str:
         """The text that has these pieces."""

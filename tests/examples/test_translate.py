@@ -131,17 +131,6 @@ def test_pieces_give_the_text_back(texts, text, merges):
     assert pieces.join(pieces.split(text)) == text
 
 
-@given(st.lists(TEXT, max_size=5), TEXT, st.floats(0, 1), st.integers(0, 99))
-def test_pieces_with_joins_left_out_give_the_text_back(texts, text, drop, seed):
-    pieces = Pieces.learn(texts, 20, drop)
-    split = pieces.split(text, np.random.default_rng(seed))
-    assert pieces.join(split) == text
-    known = {*map("".join, pieces.ranks)}
-    assert all(len(piece) == 1 or piece in known for piece in split)
-    if drop in (0, 1):
-        assert split == (list(f" {text}" if text else "") if drop else pieces.split(text))
-
-
 def plain_model_1(known, rounds):
     """IBM's model 1 from dictionaries: t[source][target] (Brown et al. 1993, sec. 4.1)."""
     t = defaultdict(lambda: defaultdict(lambda: 1.0))
@@ -193,7 +182,7 @@ def model(languages):
 
 
 def test_batches_say_the_pairs(languages):
-    batches = [languages.batch(group) for group in languages.groups(LEARNED, 20)]
+    batches = languages.batches(LEARNED, 20)
     assert all(after.size <= 20 for _, after in batches)
     said = set()
     for (source, before), after in batches:

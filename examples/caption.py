@@ -15,8 +15,6 @@ learning curve, and a diagram of the network unfolded over a caption. BLEU and c
 
 from __future__ import annotations
 
-import argparse
-import json
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -26,13 +24,12 @@ from typing import Any
 import numpy as np
 from corpora.captioned import SETS, Captioned, nearest
 from measures import measure
-from mnist import count
 from numpy.typing import NDArray
+from program import count, fit, options, run, save, save_pictures, write_result
 
 import autograd
 import nn
 from autograd import Tensor
-from autograd.errors import AutogradError, DataError
 from vision import see
 from vision.transforms import ColorJitter, Compose, Normalize, RandomAffine, ToFloat
 
@@ -160,20 +157,12 @@ def describe(
     return said
 
 
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("pictures", choices=SETS)
-    parser.add_argument("--quick", action="store_true", help="400 pictures, two epochs: to see that it runs")
-    parser.add_argument("--epochs", type=count, help="passes over the pictures to learn from")
-    parser.add_argument("--out", type=Path, default=Path("out"), help="folder for everything written (default: out)")
-    parser.add_argument("--seed", type=int, default=1, help="of scenes, weights, order and dropout (default: 1)")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
-    parser.add_argument("--resume", action="store_true", help="continue from the last checkpoint in --out")
-    return parser.parse_args()
-
-
 def main() -> None:
-    args = arguments()
+    parser = options(__doc__, "400 pictures, two epochs: to see that it runs", "of scenes, weights, order and dropout")
+    parser.add_argument("pictures", choices=SETS)
+    parser.add_argument("--epochs", type=count, help="passes over the pictures to learn from")
+    args = parser.parse_args()
+
     see.grid()  # if matplotlib is missing, say so before the training
     plan = replace(FULL[args.pictures], **QUICK if args.quick else {})
     plan = replace(plan, epochs=args.epochs or plan.epochs)
@@ -194,11 +183,7 @@ def main() -> None:
     )  # fmt: skip
     weights = sum(p.size for p in model.parameters())
     print(f"{len(train.captions):,} pictures to learn from, {len(vocabulary)} words, {weights:,} weights")
-    if args.resume:
-        trainer.resume()
-    history = trainer.fit(*loaders, epochs=plan.epochs)
-    if trainer.stopped == "interrupt":
-        raise SystemExit("the same command with --resume continues")
+    history = fit(trainer, args.resume, *loaders, epochs=plan.epochs)
 
     results, shown = {}, []
     for part in held_out:
@@ -213,7 +198,7 @@ def main() -> None:
     seconds = sum(history["seconds"])  # of all epochs, also those before a --resume
     print(f"{plan.epochs} epochs in {seconds:.0f} s")
     result = {"pictures": args.pictures, **results, "epochs": plan.epochs, "seconds": seconds, "seed": args.seed}
-    (args.out / "result.json").write_text(json.dumps(result, indent=2) + "\n")
+    write_result(args.out, result)
     draw(model, vocabulary, history, shown, args.out)
 
 
@@ -232,18 +217,11 @@ def draw(
         "captions": see.panels(titles, columns=6, size=2.2),
         "attention": attention(model, vocabulary, pictures, said),
     }
-    for name, figure in figures.items():
-        figure.savefig(out / f"{name}.png", dpi=110)
-    print(f"pictures: {', '.join(f'{name}.png' for name in figures)} in {out}/")
+    save_pictures(figures, out)
 
     inputs = autograd.tensor(PLAIN(pictures[:1]), device=model.where.device), words_of(vocabulary, said[0], model)
     diagram = nn.draw(model, *inputs, title=" ".join(said[0]))
-    for file in ("model.html", "model.svg"):
-        try:
-            diagram.save(out / file)
-            print(f"diagram: {out / file}")
-        except DataError as error:  # no Graphviz: the page needs none
-            print(f"no {file}: {error}")
+    save(diagram, out, "model")
 
 
 def title(said: list[str], true: list[str]) -> str:
@@ -278,7 +256,4 @@ def attention(model: Captioner, vocabulary: nn.Vocabulary, pictures: NDArray[np.
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (AutogradError, OSError) as error:
-        raise SystemExit(f"caption.py: {error}") from None
+    run(main)

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from corpora import series
 from corpora.series import Series
-from program import options, run, save, write_result
+from program import fit, options, run, save, write_result
 from walk_forward import BASELINES, Array, Changes, Prepared, Task, errors, rms, verdict, walk_forward
 
 import autograd
@@ -101,11 +101,7 @@ class Network:
         schedule = nn.schedule.OneCycleLR(optimizer, max_lr=5e-3, total_steps=task.epochs * len(loader))
         out = args.out / self.name / block
         trainer = nn.Trainer(model, self.loss, optimizer, schedule, out=out, clip_norm=1.0, progress=False)
-        if args.resume and (out / "last.safetensors").exists():
-            trainer.resume()
-        history = trainer.fit(loader, epochs=task.epochs)
-        if trainer.stopped == "interrupt":
-            raise SystemExit("the same command with --resume continues")
+        history = fit(trainer, args.resume and (out / "last.safetensors").exists(), loader, epochs=task.epochs)
         seconds = sum(history["seconds"])  # of all epochs, also those before a --resume
         self.seconds += seconds
         print(

@@ -11,17 +11,15 @@ and the network at work on one image as a diagram (.html, and .svg where Graphvi
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from program import count, fit, options, run, save, save_pictures, write_result
 
 import autograd
 import nn
-from autograd.errors import AutogradError, DataError
 from vision import see
 from vision.datasets import MNIST, LabelledImages
 from vision.transforms import Compose, Normalize, RandomAffine, ToFloat
@@ -80,27 +78,14 @@ PROGRAMS = {
 }
 
 
-def count(text: str) -> int:
-    """What --epochs and the like take."""
-    if (value := int(text)) < 1:
-        raise ValueError
-    return value
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__, None, "of weights, order, augmentation and dropout")
     parser.add_argument("program", choices=PROGRAMS)
-    parser.add_argument(
-        "--out", type=Path, default=Path("out"), help="folder for checkpoints and pictures (default: out)"
-    )
     parser.add_argument("--epochs", type=count, help="passes over the training images")
     parser.add_argument(
         "--limit", type=count, help="use the first LIMIT training and test images only, for a quick look"
     )
     parser.add_argument("--batch-size", type=count, default=100, help="images per step (default: 100)")
-    parser.add_argument("--seed", type=int, default=1, help="of weights, order, augmentation and dropout (default: 1)")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
-    parser.add_argument("--resume", action="store_true", help="continue from the last checkpoint in --out")
     args = parser.parse_args()
     program = PROGRAMS[args.program]
     epochs = args.epochs or program.epochs
@@ -125,12 +110,7 @@ def main() -> None:
     optimizer = nn.optim.AdamW(model.parameters(), lr=program.lr, weight_decay=program.weight_decay)
     schedule = nn.schedule.OneCycleLR(optimizer, max_lr=program.lr, total_steps=epochs * len(train), pct_start=0.2)
     trainer = nn.Trainer(model, nn.CrossEntropyLoss(), optimizer, schedule, out=args.out)
-    if args.resume:
-        trainer.resume()
-
-    history = trainer.fit(train, test, epochs=epochs)
-    if trainer.stopped == "interrupt":
-        raise SystemExit("the same command with --resume continues")
+    history = fit(trainer, args.resume, train, test, epochs=epochs)
 
     seconds = sum(history["seconds"])  # of all epochs, also those before a --resume
     scores = trainer.predict(test).numpy()
@@ -146,7 +126,7 @@ def main() -> None:
         "seconds": seconds,
         "seed": args.seed,
     }
-    (args.out / "result.json").write_text(json.dumps(result, indent=2) + "\n")
+    write_result(args.out, result)
     draw(model, history, test_set, scores, normal, args.out)
 
 
@@ -166,21 +146,11 @@ def draw(
     if first is not None:
         figures["filters"] = see.filters(first.weight)
         figures |= {f"activations_{path}": figure for path, figure in see.activations(model, image).items()}
-    for name, figure in figures.items():
-        figure.savefig(out / f"{name}.png", dpi=110)
-    print(f"pictures: {', '.join(f'{name}.png' for name in figures)} in {out}/")
+    save_pictures(figures, out)
 
     diagram = nn.draw(model, image, values=True, title="the first test image on its way through the network")
-    for file in ("model.html", "model.svg"):
-        try:
-            diagram.save(out / file)
-            print(f"diagram: {out / file}")
-        except DataError as error:  # no Graphviz: the page needs none
-            print(f"no {file}: {error}")
+    save(diagram, out, "model")
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (AutogradError, OSError) as error:
-        raise SystemExit(f"mnist.py: {error}") from None
+    run(main)

@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mnist import cnn, count
+from mnist import cnn
+from program import count, run
 
 import autograd
 import nn
-from autograd.errors import AutogradError, DataError
 from vision import see
 from vision.datasets import MNIST, LabelledImages
 from vision.datasets.folder import decode
@@ -185,7 +185,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (AutogradError, DataError, OSError) as error:
-        raise SystemExit(f"see_inside.py: {error}") from None
+    run(main)

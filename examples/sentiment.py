@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from corpora import reviews
 from corpora.reviews import Parts, Review, words
-from program import options, run, save, write_result
+from program import fit, options, run, save, write_result
 
 import autograd
 import nn
@@ -170,11 +170,8 @@ def learn(program: Program, parts: Parts, args: argparse.Namespace, out: Path) -
         model, nn.BCEWithLogitsLoss(), optimizer, schedule, metrics=[accuracy], clip_norm=1.0,
         unit="reviews", out=out,
     )  # fmt: skip
-    if args.resume and (out / "last.safetensors").exists():  # a run may end before it comes to this model
-        trainer.resume()
-    trainer.fit(train, valid, epochs=epochs)
-    if trainer.stopped == "interrupt":
-        raise SystemExit("the same command with --resume continues")
+    begun = (out / "last.safetensors").exists()  # a run may end before it comes to this model
+    fit(trainer, args.resume and begun, train, valid, epochs=epochs)
     trainer.restore_best()
     return trainer, texts
 

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from program import count, fit, options, run, save_pictures
 
 import autograd
 import nn
 from autograd import Tensor
-from autograd.errors import AutogradError, DataError, ShapeError
+from autograd.errors import DataError, ShapeError
 from vision import models, see, transforms
 from vision.datasets import ImageFolder
 
@@ -64,15 +65,8 @@ def folders(root: Path, size: int, **options: Any) -> tuple[Any, Any, tuple[str,
     return nn.data.Subset(every, np.flatnonzero(~kept)), nn.data.Subset(every, np.flatnonzero(kept)), every.classes
 
 
-def count(text: str) -> int:
-    """What --epochs and the like take."""
-    if (value := int(text)) < 1:
-        raise ValueError
-    return value
-
-
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__, None, "of weights, order, augmentation and dropout")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--model", choices=NETWORKS, default="resnet18", metavar="NAME", help=", ".join(NETWORKS))
     parser.add_argument("--weights", type=Path, help="begin with the weights in this file, as far as they fit")
@@ -83,10 +77,6 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--mix", choices=MIX, default="none", help="pictures of a batch mixed with each other")
     parser.add_argument("--workers", type=int, default=2, help="threads that prepare batches (default: 2)")
     parser.add_argument("--skip-errors", action="store_true", help="leave out what cannot be decoded, and count it")
-    parser.add_argument("--out", type=Path, default=Path("out"))
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
-    parser.add_argument("--resume", action="store_true", help="continue from the last checkpoint in --out")
     return parser.parse_args()
 
 
@@ -126,11 +116,7 @@ def main() -> None:
         model, Loss(label_smoothing=0.1), optimizer, schedule, metrics=metrics, out=args.out, clip_norm=5.0,
         monitor="valid_top1",
     )  # fmt: skip
-    if args.resume:
-        trainer.resume()
-    history = trainer.fit(train, valid, epochs=args.epochs)
-    if trainer.stopped == "interrupt":
-        raise SystemExit("the same command with --resume continues")
+    history = fit(trainer, args.resume, train, valid, epochs=args.epochs)
 
     images, scores, labels = judge(trainer, valid)
     last = {name: values[-1] for name, values in history.items() if name.startswith("valid_top")}
@@ -147,9 +133,7 @@ def main() -> None:
         ),
         "mistakes": see.mistakes(images, labels, scores, classes),
     }
-    for name, figure in figures.items():
-        figure.savefig(args.out / f"{name}.png", dpi=110)
-    print(f"pictures: {', '.join(f'{name}.png' for name in figures)} in {args.out}/")
+    save_pictures(figures, args.out)
 
 
 def begin_with(model: nn.Module, path: Path) -> str:
@@ -177,7 +161,4 @@ def judge(trainer: nn.Trainer, loader: nn.data.DataLoader) -> tuple[np.ndarray, 
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (AutogradError, OSError) as error:
-        raise SystemExit(f"train_imagefolder.py: {error}") from None
+    run(main)

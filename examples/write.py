@@ -13,8 +13,6 @@ every sign, and the unfolded network as a diagram.
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from dataclasses import asdict, dataclass, replace
@@ -23,14 +21,14 @@ from typing import Any
 
 import numpy as np
 from corpora import folk, shakespeare
-from mnist import count
 from ngrams import NGrams, Numbers
 from numpy.typing import NDArray
+from program import count, fit, options, run, save, save_pictures, write_result
 
 import autograd
 import nn
 from autograd import Tensor
-from autograd.errors import AutogradError, DataError
+from autograd.errors import DataError
 from vision import see
 
 BOOKS = {"shakespeare": shakespeare.text, "folk": folk.text}
@@ -151,35 +149,30 @@ def open_book(name: str) -> tuple[str, str]:
     except UnicodeDecodeError as error:
         print(f"{name}: not UTF-8 ({error.reason} at byte {error.start:,}), read as Windows-1252")
         text = content.decode("cp1252", errors="replace")
-    text = text.replace("\r\n", "\n")
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
     cut = len(text) * 9 // 10
     return text[:cut], text[cut:]
 
 
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main() -> None:
+    parser = options(__doc__, "a small network and the first 200,000 signs", "of weights and samples")
     parser.add_argument("text", help=f"{', '.join(BOOKS)}, or a file")
     parser.add_argument("--prompt", default="\n", help="what the samples begin with")
     parser.add_argument("--length", type=count, default=600, help="signs per sample (default: 600)")
     parser.add_argument("--epochs", type=count, help="passes over the training text")
     parser.add_argument("--hidden", type=count, help="size of the state")
     parser.add_argument("--layers", type=count, help="LSTMs one above the other")
-    parser.add_argument("--quick", action="store_true", help="a small network and the first 200,000 signs")
-    parser.add_argument("--out", type=Path, default=Path("out"), help="folder for everything written (default: out)")
-    parser.add_argument("--seed", type=int, default=1, help="of weights and samples (default: 1)")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
-    parser.add_argument("--resume", action="store_true", help="continue from the last checkpoint in --out")
-    return parser.parse_args()
+    args = parser.parse_args()
 
-
-def main() -> None:
-    args = arguments()
     see.grid()  # if matplotlib is missing, say so before the training
     given = {name: value for name in ("epochs", "hidden", "layers") if (value := getattr(args, name)) is not None}
     plan = replace(QUICK if args.quick else FULL.get(args.text, FULL["shakespeare"]), **given)
     autograd.manual_seed(args.seed)
 
     texts = open_book(args.text)
+    there, least = len("".join(texts).strip()), 10 * plan.rows  # so that the held-out tenth fills every row
+    if there <= least:
+        raise DataError(f"{args.text}: the text is too short: {there} signs, expected more than {least} → a longer one")
     if plan.signs:
         texts = texts[0][: plan.signs], texts[1][: plan.signs // 10]
     signs = nn.Vocabulary.build([texts[0]], specials=("<unk>",))
@@ -202,11 +195,7 @@ def main() -> None:
     total = plan.epochs * len(loaders[0])
     schedule = nn.schedule.OneCycleLR(optimizer, max_lr=plan.lr, total_steps=total, pct_start=0.1)
     trainer = nn.Trainer(model, Bits(), optimizer, schedule, metrics=[], clip_norm=1.0, out=args.out, unit="signs")
-    if args.resume:
-        trainer.resume()
-    history = trainer.fit(*loaders, epochs=plan.epochs)
-    if trainer.stopped == "interrupt":
-        raise SystemExit("the same command with --resume continues")
+    history = fit(trainer, args.resume, *loaders, epochs=plan.epochs)
 
     bits, seconds = history["valid_loss"][-1], sum(history["seconds"])
     print(f"{args.text}: {bits:.3f} bits per held-out character after {plan.epochs} epochs in {seconds:.0f} s")
@@ -215,7 +204,7 @@ def main() -> None:
         "text": args.text, "bits": bits, "ngrams": baselines, "seconds": seconds, "seed": args.seed,
         "parameters": sum(p.size for p in model.parameters()), **asdict(plan),
     }  # fmt: skip
-    (args.out / "result.json").write_text(json.dumps(result, indent=2) + "\n")
+    write_result(args.out, result)
     samples = [f"— temperature {t} —\n{write(model, signs, args.prompt, args.length, t)}\n" for t in TEMPERATURES]
     (args.out / "samples.txt").write_text("\n".join(samples), encoding="utf-8")
     print("\n".join(samples))
@@ -250,19 +239,11 @@ def draw(
     ax.set(xlabel="epoch", ylabel="bits per character")
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.legend()
-    figure.savefig(out / "learning_curve.png", dpi=110)
-
-    passage(model, signs, held_out).savefig(out / "surprise.png", dpi=110)
-    print(f"pictures: learning_curve.png, surprise.png in {out}/")
+    save_pictures({"learning_curve": figure, "surprise": passage(model, signs, held_out)}, out)
 
     x = autograd.tensor(held_out[:6, None], device=model.h.device)
     diagram = nn.draw(model, x, True, title="what it reads, what it remembers, what it expects next")
-    for file in ("model.html", "model.svg"):
-        try:
-            diagram.save(out / file)
-            print(f"diagram: {out / file}")
-        except DataError as error:  # no Graphviz: the page needs none
-            print(f"no {file}: {error}")
+    save(diagram, out, "model")
 
 
 def passage(model: Writer, signs: nn.Vocabulary, text: Numbers, lines: int = 16, width: int = 64) -> Any:
@@ -289,7 +270,4 @@ def passage(model: Writer, signs: nn.Vocabulary, text: Numbers, lines: int = 16,
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (AutogradError, OSError) as error:
-        raise SystemExit(f"write.py: {error}") from None
+    run(main)

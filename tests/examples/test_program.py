@@ -1,7 +1,8 @@
-"""What all programs share: an ending without a traceback, options, results and diagrams."""
+"""What all programs share: an ending without a traceback, options, training, results and diagrams."""
 
 import json
 import sys
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
@@ -56,3 +57,31 @@ def test_options_results_and_diagrams(tmp_path, capsys):
     assert capsys.readouterr().out.splitlines() == [
         f"diagram: {args.out / 'net.html'}", "no net.svg: Graphviz is not installed",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("quick", [None, "less"])
+def test_a_program_takes_quick_only_where_it_says_what_that_means(quick, capsys):
+    parser = program.options("about", quick, "of weights")
+    parser.add_argument("--epochs", type=program.count)
+    assert ("quick" in parser.parse_args(["--epochs", "3"])) == (quick is not None)
+    for text in ("0", "-1", "1.5", "many"):
+        with pytest.raises(SystemExit):
+            parser.parse_args(["--epochs", text])
+        assert f"invalid count value: '{text}'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("resume", [False, True])
+@pytest.mark.parametrize("stopped", [None, "patience", "interrupt"])
+def test_only_who_interrupts_is_told_how_it_continues(resume, stopped):
+    done = []
+    trainer = Namespace(
+        resume=lambda: done.append("resume"),
+        fit=lambda *loaders, epochs: done.append((*loaders, epochs)),
+        stopped=stopped,
+    )
+    if stopped == "interrupt":
+        with pytest.raises(SystemExit, match="--resume continues"):
+            program.fit(trainer, resume, "train", "valid", epochs=3)
+    else:
+        program.fit(trainer, resume, "train", "valid", epochs=3)
+    assert done == ["resume"] * resume + [("train", "valid", 3)]

@@ -275,17 +275,22 @@ def test_any_text_is_learned_measured_and_continued(tmp_path):
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
 def test_a_file_is_read_in_the_encoding_that_it_has(tmp_path, encoding):
-    text = "Wörter — und mehr.\r\n\r\n" * 10
-    (tmp_path / "book.txt").write_bytes(text.encode(encoding))
-    assert "".join(write.open_book(str(tmp_path / "book.txt"))) == text.replace("\r\n", "\n")
+    text = "Wörter — und mehr.{0}{0}" * 10
+    for end in ("\n", "\r\n", "\r"):
+        (tmp_path / "book.txt").write_bytes(text.format(end).encode(encoding))
+        assert "".join(write.open_book(str(tmp_path / "book.txt"))) == text.format("\n")
 
 
 def test_what_cannot_be_learned_from_is_said(tmp_path):
     (tmp_path / "short.txt").write_text("To be", encoding="utf-8")
     (tmp_path / "empty.txt").write_text("")
+    (tmp_path / "lines.txt").write_text("\n" * 9999)
     for name, words in (
-        ("short.txt", "expected"), ("empty.txt", "expected"), ("no.txt", "no file and none of shakespeare, folk"),
-    ):  # fmt: skip
+        ("short.txt", "short.txt: the text is too short: 5 signs, expected more than 160"),
+        ("empty.txt", "empty.txt: the text is too short: 0 signs, expected more than 160"),
+        ("lines.txt", "lines.txt: the text is too short: 0 signs, expected more than 160"),
+        ("no.txt", "no file and none of shakespeare, folk"),
+    ):
         done = run(name, "--quick", cwd=tmp_path)
         assert done.returncode == 1 and words in done.stderr and "→" in done.stderr and "Traceback" not in done.stderr
 

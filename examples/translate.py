@@ -58,7 +58,7 @@ SHORT = {"up to 10 words": lambda pair: german.size(pair) <= 10}
 PLANS = {
     "german": Plan(german.load, 8000, 800, 5, repeats=3, dropout=0.25, length_penalty=1.5, kinds=SHORT),
     "french": Plan(lambda: phrases.load("fr"), 2500, batch=300, kinds=COMPOSED),
-    "korean": Plan(lambda: phrases.load("ko"), 800, batch=300, kinds=COMPOSED),
+    "korean": Plan(lambda: phrases.load("ko"), 2500, batch=300, kinds=COMPOSED),
 }
 OWN = Plan(None, 2000, batch=400)
 

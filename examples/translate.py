@@ -15,7 +15,6 @@ text itself, and a dictionary learned from the same sentences and used word by w
 from __future__ import annotations
 
 import argparse
-import json
 import time
 import unicodedata
 from collections.abc import Callable, Sequence
@@ -29,11 +28,11 @@ from corpora.languages import Languages
 from corpora.pairs import Pair, Parts
 from measures import report
 from numpy.typing import NDArray
+from program import count, fit, options, run, save, save_pictures, write_result
 
 import autograd
 import nn
 from autograd import Tensor
-from autograd.errors import AutogradError, DataError
 from vision import see
 
 
@@ -162,12 +161,8 @@ def train(
     trainer = nn.Trainer(
         model, Loss(), optimizer, schedule, out=args.out, clip_norm=1.0, unit="pairs", metrics={}, checkpoint_every=500
     )
-    if args.resume and (args.out / "last.safetensors").exists():
-        trainer.resume()
-    trainer.fit(lessons, loader(valid), epochs=plan.epochs)
-    if trainer.stopped == "interrupt":
-        raise SystemExit("the same command with --resume continues")
-    return trainer.history
+    begun = (args.out / "last.safetensors").exists()
+    return fit(trainer, args.resume and begun, lessons, loader(valid), epochs=plan.epochs)
 
 
 def translate(
@@ -216,29 +211,19 @@ def attention(model: Translator, languages: Languages, chosen: list[Pair]) -> se
 
 def draw(model: Translator, languages: Languages, history: dict, chosen: list[Pair], out: Path) -> None:
     """The learning curve, where the network looked, and the network itself at work on one pair."""
-    see.learning_curve(history).savefig(out / "learning_curve.png", dpi=110)
-    attention(model, languages, chosen).savefig(out / "attention.png", dpi=110)
-    print(f"pictures: learning_curve.png, attention.png in {out}/")
+    save_pictures(
+        {"learning_curve": see.learning_curve(history), "attention": attention(model, languages, chosen)}, out
+    )
     source, target = min(chosen, key=lambda pair: len(languages.source.encode(pair[0])))
     inputs = [autograd.tensor(x, device=model.bias.device) for x in languages.batch([(source, target)])[0]]
     diagram = nn.draw(model, *inputs, title=f"{source} → {target}")
-    for file in ("model.html", "model.svg"):
-        try:
-            diagram.save(out / file)
-            print(f"diagram: {out / file}")
-        except DataError as error:  # no Graphviz: the page needs none
-            print(f"no {file}: {error}")
+    save(diagram, out, "model")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__, "a small network and few pairs: a look at the program", "of weights, order and dropout")
     parser.add_argument("pairs", help=f"{', '.join(PLANS)}, or a file")
-    parser.add_argument("--out", type=Path, default=Path("out"), help="folder for what is written (default: out)")
-    parser.add_argument("--epochs", type=int, help="how often to go through the training pairs")
-    parser.add_argument("--quick", action="store_true", help="a small network and few pairs: a look at the program")
-    parser.add_argument("--resume", action="store_true", help="continue from the last checkpoint in --out")
-    parser.add_argument("--seed", type=int, default=1, help="of weights, order and dropout (default: 1)")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
+    parser.add_argument("--epochs", type=count, help="how often to go through the training pairs")
     args = parser.parse_args()
 
     see.grid()  # if matplotlib is missing, say so before the training
@@ -278,7 +263,7 @@ def main() -> None:
     result = report(rows, parts.test, kinds)
     seconds, epochs = sum(history["seconds"]), len(history["seconds"])
     result |= {"program": f"translate {args.pairs}", "seed": args.seed, "epochs": epochs, "seconds": seconds}
-    (args.out / "result.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_result(args.out, result)
     print(f"{epochs} epochs in {seconds:.0f} s, seed {args.seed}\n")
 
     lines = ["\t".join(("source", "wanted", *rows))]
@@ -291,7 +276,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (AutogradError, OSError) as error:
-        raise SystemExit(f"translate.py: {error}") from None
+    run(main)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from autograd.errors import DataError
+from corpora import read_text
 
 Pair: TypeAlias = tuple[str, str]
 
@@ -72,14 +73,7 @@ def read(path: Path) -> Parts:
 
     Raises `DataError` when the file is no UTF-8 text, or no line has a pair.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"read: {path} is not UTF-8 (byte {error.start:,} is {error.object[error.start]:#04x}) "
-            f"→ convert it, for example: iconv -f latin1 -t utf-8 {path.name}"
-        ) from error
-    found = [tuple(line.split("\t")) for line in lines]
+    found = [tuple(line.split("\t")) for line in read_text(path).splitlines()]
     parts = split(pair for pair in found if len(pair) == 2)
     if wrong := sum(len(pair) != 2 for pair in found):
         parts.left_out["lines without exactly one tab"] = wrong

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from autograd.errors import DataError
+from corpora import read_text
 from vision.datasets.fetch import Mirror, RemoteFile, fetch, read_members
 from vision.datasets.pip import SOURCES, PipPackage
 
@@ -87,13 +88,7 @@ def read(path: Path) -> Parts:
 
     Raises `DataError` when the file is no UTF-8 text, or has no reviews to learn from, to choose by or to test with.
     """
-    try:
-        parts = parse(path.read_text(encoding="utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"read: {path} is not UTF-8 (byte {error.start:,} is {error.object[error.start]:#04x}) "
-            f"→ convert it, for example: iconv -f latin1 -t utf-8 {path.name}"
-        ) from error
+    parts = parse(read_text(path))
     if not (parts.train and parts.valid and parts.test):
         raise DataError(
             f"read: {path} has too few reviews: {parts} → give more lines of number, tab, rating, tab, text"

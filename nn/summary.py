@@ -117,7 +117,8 @@ def summary(model: Module, inputs: Any, dtype: Any = None) -> Summary:
     parameter = next(model.parameters(), None)
     device = parameter.device if parameter is not None else "cpu"
     dtype = dtype or (parameter.dtype if parameter is not None else None)
-    several = inputs if isinstance(inputs, (list, tuple)) and not _is_shape(inputs) else [inputs]
+    one = _is_shape(inputs) or isinstance(inputs, PackedSequence) or not isinstance(inputs, (list, tuple))
+    several = [inputs] if one else inputs
     for x in several:
         _check(x, inputs)
     given = [autograd.zeros(x, dtype=dtype, device=device) if _is_shape(x) else x for x in several]
@@ -187,9 +188,13 @@ def _is_shape(x: Any) -> bool:
 
 
 def _check(x: Any, inputs: Any) -> None:
-    if _is_shape(x) and min(x, default=0) < 0:
-        raise ShapeError(f"summary: inputs has the shape {tuple(x)} → give sizes of 0 or more")
-    if not _is_shape(x) and not isinstance(x, (Tensor, PackedSequence)):
+    if _is_shape(x):
+        if min(x, default=0) < 0:
+            raise ShapeError(f"summary: inputs has the shape {tuple(x)} → give sizes of 0 or more")
+    elif isinstance(x, (list, tuple)) and not isinstance(x, PackedSequence):
+        for part in x:  # as the states of an LSTM
+            _check(part, inputs)
+    elif not isinstance(x, (Tensor, PackedSequence)) and x is not None:
         what = f"an array of shape {inputs.shape}" if hasattr(inputs, "shape") else repr(inputs)
         raise DTypeError(
             f"summary: inputs is {what} → give a shape such as (1, 3, 32, 32), a tensor, or a list of such"

@@ -271,7 +271,8 @@ def test_a_drawing_has_every_statement_once(program: Program) -> None:
     for edge in graph.edges:
         several[edge.tail].add(edge.label)  # what operations with several outputs call them
     made = [n for b in graph.boxes.values() if b.kind == "operation" for n in {b.symbol, *several.get(b.id, ())}]
-    found = reached(program)
+    with autograd.use_kernels(False):  # a kernel of several outputs gives zeros where a definition gives nothing
+        found = reached(program)
     assert {n: made.count(n) for n in found} == dict.fromkeys(found, 1)
 
 
